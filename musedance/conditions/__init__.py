@@ -1,0 +1,1 @@
+"""What the model is told: beats, music, words and masks."""
