@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from diffusers.utils import BaseOutput
+from PIL import Image
 from torch import Tensor
 
 from musedance.media.audio import Audio
 from musedance.media.video_writer import VideoWriter
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
 @dataclass
@@ -72,3 +77,22 @@ class MuseDancePipelineOutput(BaseOutput):
             audio_channels=len(sound.samples),
         ) as writer:
             writer.write(frames, sound.samples)
+
+
+def join_segments(segments: list[MuseDanceSegment], output_type: OutputType) -> MuseDancePipelineOutput:
+    """A whole video of its segments, in order."""
+    frames: Any = [frame for segment in segments if segment.frames is not None for frame in segment.frames]
+    if output_type == "latent":
+        frames = torch.cat([segment.latents for segment in segments], dim=1)
+    elif output_type == "pil":
+        frames = [Image.fromarray(frame) for frame in frames]
+    else:
+        frames = np.stack(frames).astype(np.float32) / 255
+        frames = frames if output_type == "np" else torch.from_numpy(frames).permute(0, 3, 1, 2)
+    sound = np.concatenate([segment.audio.samples for segment in segments], axis=1)
+    return MuseDancePipelineOutput(
+        frames=frames,
+        fps=segments[0].fps,
+        audio=Audio(sound, segments[0].audio.sampling_rate),
+        beats=np.concatenate([segment.beats for segment in segments]),
+    )

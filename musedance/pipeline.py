@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from musedance.media.audio import Audio, read_audio
 from musedance.media.image import MAX_ASPECT, canvas_size, read_image
 from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.noise_schedule import check_scheduler, noise_schedule_of
-from musedance.outputs import MuseDancePipelineOutput, MuseDanceSegment
+from musedance.outputs import OUTPUT_TYPES, MuseDancePipelineOutput, MuseDanceSegment, OutputType, join_segments
 from musedance.timeline import Timeline, plan_timeline
 
 # model_index.json then says ["musedance", "MuseDanceUNet"] rather than a module's path, so that moving a file does not
@@ -167,7 +167,7 @@ class MuseDancePipeline(DiffusionPipeline):
         prompt: str,
         negative_prompt: str = "",
         *,
-        output_type: Literal["pil", "np", "pt", "latent"] = "pil",
+        output_type: OutputType = "pil",
         return_dict: bool = True,
         **kwargs: Any,
     ) -> MuseDancePipelineOutput | tuple[Any, ...]:
@@ -178,27 +178,13 @@ class MuseDancePipeline(DiffusionPipeline):
             output_type: form of `frames`.
             return_dict: return an output object instead of a tuple.
         """
-        if output_type not in ("pil", "np", "pt", "latent"):
-            raise InputError(f"output_type has to be pil, np, pt or latent, not {output_type!r}")
+        if output_type not in OUTPUT_TYPES:
+            raise InputError(f"output_type has to be one of {', '.join(OUTPUT_TYPES)}, not {output_type!r}")
         decode = output_type != "latent"
-        parts = list(self.stream(image, music, prompt, negative_prompt, decode=decode, **kwargs))
-        if not parts:
+        segments = list(self.stream(image, music, prompt, negative_prompt, decode=decode, **kwargs))
+        if not segments:
             raise RuntimeError("interrupted before the first segment was complete")
-        frames: Any = [frame for part in parts if part.frames is not None for frame in part.frames]
-        if output_type == "latent":
-            frames = torch.cat([part.latents for part in parts], dim=1)
-        elif output_type == "pil":
-            frames = [Image.fromarray(frame) for frame in frames]
-        else:
-            frames = np.stack(frames).astype(np.float32) / 255
-            frames = frames if output_type == "np" else torch.from_numpy(frames).permute(0, 3, 1, 2)
-        sound = np.concatenate([part.audio.samples for part in parts], axis=1)
-        output = MuseDancePipelineOutput(
-            frames=frames,
-            fps=parts[0].fps,
-            audio=Audio(sound, parts[0].audio.sampling_rate),
-            beats=np.concatenate([part.beats for part in parts]),
-        )
+        output = join_segments(segments, output_type)
         return output if return_dict else output.to_tuple()
 
     @torch.no_grad()
