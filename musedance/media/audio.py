@@ -10,7 +10,6 @@ import numpy as np
 import soxr
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
 
 from musedance.errors import InputError
 
@@ -168,7 +167,7 @@ def _without_padding(
 
 def _from_first_picture(samples: np.ndarray, container: InputContainer, rate: int, start: float) -> np.ndarray:
     """Shift sound that starts at `start` (seconds on the file's clock) to a clock that starts at the first picture."""
-    pictures = [v for v in container.streams.video if not v.disposition & Disposition.attached_pic]  # no cover art
+    pictures = container.streams.video  # cover art is among them, but starts when the sound does
     if not pictures or pictures[0].start_time is None or pictures[0].time_base is None:
         return samples
     shift = round((start - float(pictures[0].start_time * pictures[0].time_base)) * rate)

@@ -64,12 +64,10 @@ def fit_image(
     """Bring a picture to `height` x `width` without distorting it.
 
     "letterbox" shows the whole picture, centred between bars of `fill`; "crop" fills the canvas and cuts off what
-    stands out on both sides. A picture of that size already is returned as it is.
+    stands out on both sides. A picture of that size already keeps every pixel.
     """
     if min(height, width, image.height, image.width) <= 0:
         raise InputError(f"cannot fit a {image.width} x {image.height} picture into {width} x {height}")
-    if image.size == (width, height):
-        return image
     if fit == "crop":
         return ImageOps.fit(image, (width, height), resample)
     if fit != "letterbox":
