@@ -23,7 +23,7 @@ demo: .venv/installed $(if $(TRAINED_TINY),,$(DEMO)/tiny/model_index.json)
 
 $(DEMO)/tiny/model_index.json: .venv/installed
 	rm -rf $(DEMO)/tiny
-	$(BIN)/musedance init --size tiny --seed 0 --output $(DEMO)/tiny
+	$(BIN)/musedance init $(DEMO)/tiny --size tiny --seed 0
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

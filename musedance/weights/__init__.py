@@ -1,0 +1,1 @@
+"""Pipeline folders: made with random weights, assembled from upstream checkpoints, checked and fingerprinted."""
