@@ -1,6 +1,7 @@
 """What `musedance infer` does: a job -> an mp4, the JSON record beside it and, if wanted, a contact sheet."""
 
 import json
+import math
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -77,10 +78,9 @@ class Studio:
         _check_attention(settings.attention, self.device)
         self._index = _read_config(self.folder / "model_index.json")
         self._unet = _read_config(self.folder / "unet" / "config.json")
+        self._ast = _read_config(self.folder / "music_encoder" / "config.json")["ast_config"]
         self._train_steps = _read_config(self.folder / "scheduler" / "scheduler_config.json")["num_train_timesteps"]
-        if self._index.get("stage") == 0:
-            provenance = self._index.get("provenance") or "nobody says where its weights come from"
-            complain(f"warning: the model in {self.folder} is not trained ({provenance}): expect noise, not a dance")
+        self._warn_of_stage()
 
     def check(self, job: Job) -> Inputs:
         """Read a job's files and find whatever is wrong with it, before any model is loaded.
@@ -104,6 +104,12 @@ class Studio:
             start=job.start,
             duration=job.duration,
         )
+        # A segment's sound is what AST hears at once: its mel frames come every 10 ms and are 25 ms long.
+        shortest, longest = self._ast["patch_size"] / 100 + 0.015, self._ast["max_length"] / 100
+        if not shortest <= timeline.segment_seconds <= longest:
+            frames = timeline.segment_frames
+            limits = f"between {math.ceil(frames / longest)} and {math.floor(frames / shortest)}"
+            raise InputError(f"fps has to lie {limits} for this model's segments of {frames} frames, not {job.fps}")
         return Inputs(picture, track, timeline)
 
     def make(self, job: Job, inputs: Inputs) -> Path:
@@ -198,6 +204,13 @@ class Studio:
             pipeline.set_attention_backend(BACKENDS[self.settings.attention])
         pipeline.set_progress_bar_config(disable=None, desc="denoising")  # none where stderr is no terminal
         return pipeline
+
+    def _warn_of_stage(self) -> None:
+        stage, provenance = self._index.get("stage"), self._index.get("provenance") or "of unknown origin"
+        if stage == 0:
+            complain(f"warning: the model in {self.folder} is not trained ({provenance}): expect noise, not a dance")
+        elif stage == 1:
+            complain(f"warning: the model in {self.folder} is of stage 1: it gives a still, not a dance")
 
     def _computed_with(self) -> dict[str, str]:
         return {"device": str(self.device), "dtype": _name(self.dtype), "attention": self.settings.attention}

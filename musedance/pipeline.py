@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, ModelMixin
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.pipelines import pipeline_loading_utils
 from diffusers.schedulers import KarrasDiffusionSchedulers
@@ -120,6 +120,9 @@ class MuseDancePipeline(DiffusionPipeline):
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
         """Write a pipeline folder that also loads with `DiffusionPipeline.from_pretrained(custom_pipeline=...)`."""
+        for part in (self, *self.components.values()):
+            if isinstance(part, ModelMixin | DiffusionPipeline):
+                part.register_to_config(_name_or_path="")  # else the place it was loaded from would be saved with it
         super().save_pretrained(save_directory, *args, **kwargs)
         code = 'from musedance import MuseDancePipeline\n\n__all__ = ["MuseDancePipeline"]\n'
         (Path(save_directory) / "pipeline.py").write_text(code)

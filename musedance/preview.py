@@ -13,7 +13,7 @@ THUMBNAIL = (512, 512)  # pixels, at most
 class Preview(Sequence[Image.Image]):
     """Stands for all frames of a video, but keeps thumbnails only of the ones `contact_sheet` shows.
 
-    These are the first beat, or else the first frame, of each of up to 48 runs of equal length.
+    These are the first beat, or else the first frame, of each of up to 48 runs of equal length, and frame 0.
 
     Args:
         num_frames: of the whole video.
@@ -35,7 +35,7 @@ class Preview(Sequence[Image.Image]):
                 self._cell += 1
             elif not beat or self._beats[self._cell_frame]:
                 continue
-            else:
+            elif self._cell_frame > 0:  # the sheet asks the very first frame for the video's shape
                 del self._kept[self._cell_frame]
             self._cell_frame = index
             self._kept[index] = Image.fromarray(frame)

@@ -80,7 +80,7 @@ class MuseDanceAttnProcessor:
             parallel_config=self._parallel_config,
         )
         output = output.flatten(2).to(query.dtype)
-        return attn.to_out[1](attn.to_out[0](output)) / attn.rescale_output_factor
+        return attn.to_out[1](attn.to_out[0](output))
 
 
 def _append_reference(own: Tensor, reference: Tensor, num_frames: int) -> Tensor:

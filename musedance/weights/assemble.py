@@ -16,6 +16,7 @@ from musedance.pipeline import MuseDancePipeline
 from .folder import check_output, save_folder
 from .init import load_sections, parse_dtype, seeded
 from .loading import load_exactly
+from .pretrained import source_kind
 from .report import AssembleReport, ReportRow, row
 from .sources import Motion, MusicSource, StableDiffusion, read_ast, read_motion, read_stable_diffusion
 
@@ -68,6 +69,8 @@ def assemble(
     output, dtype = check_output(output), parse_dtype(dtype)
     if not (1 <= motion_frames <= num_frames and fps >= 1):
         raise InputError(f"needed: 1 <= motion_frames ({motion_frames}) <= num_frames ({num_frames}), fps ({fps}) >= 1")
+    for source in (sd, motion, ast):
+        source_kind(source)  # a mistyped name is told before the minutes that reading the others takes
     defaults = load_sections("sd15")
 
     _say(f"reading AST from {ast}")

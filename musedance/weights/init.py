@@ -114,7 +114,7 @@ def init_folder(output: str | Path, size: str = "tiny", seed: int = 0, dtype: st
         with seeded(seed, dtype):  # anew for each, so that no component's weights hang on another's size
             models[name] = make()
         parameters = sum(parameter.numel() for parameter in models[name].parameters())
-        print(f"{name}: {parameters / 1e6:.1f} M random parameters", file=sys.stderr, flush=True)
+        print(f"{name}: {parameters / 1e6:.2f} M random parameters", file=sys.stderr, flush=True)
     pipeline = MuseDancePipeline(
         **models,
         tokenizer=tokenizer,

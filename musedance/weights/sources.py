@@ -119,7 +119,6 @@ def read_stable_diffusion(
 
 def _from_folder(source: str, tokenizer: CLIPTokenizer, dtype: torch.dtype) -> StableDiffusion:
     vae, _ = load_model(AutoencoderKL, source, "the VAE", subfolder="vae", dtype=dtype)
-    vae.register_to_config(_name_or_path="")  # diffusers would save where it lay on this machine
     text_encoder, _ = load_model(
         CLIPTextModel,
         source,

@@ -24,6 +24,17 @@ def test_from_pretrained_gives_the_same_video(make, pipe, picture, clicks, tmp_p
     assert again.config.stage == 2
 
 
+def test_a_folder_does_not_say_where_on_a_machine_its_parts_were_loaded_from(pipe, saved_pipeline, tmp_path):
+    """Loaded and saved, it is the same folder; byte for byte but for the tokenizer's own notes."""
+    pipe.save_pretrained(tmp_path)
+    files = [path.relative_to(saved_pipeline) for path in saved_pipeline.rglob("*") if path.is_file()]
+    assert len(files) > 15
+    for file in files:
+        content = (tmp_path / file).read_bytes()
+        assert str(saved_pipeline).encode() not in content, file
+        assert file.parts[0] == "tokenizer" or content == (saved_pipeline / file).read_bytes(), file
+
+
 def test_as_a_custom_pipeline_in_a_program_that_never_named_musedance(saved_pipeline):
     code = (
         "import sys; from diffusers import DiffusionPipeline\n"

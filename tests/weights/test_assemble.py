@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub.constants
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import ASTModel
 
-from musedance import MuseDancePipeline
+from musedance import MuseDanceNetworks, MuseDancePipeline
 from musedance.errors import InputError
+from musedance.noise_schedule import check_scheduler
 from musedance.weights.assemble import assemble
 from musedance.weights.check import check_folder
 from musedance.weights.report import AssembleReport
@@ -104,13 +103,24 @@ def test_the_report_counts_every_tensor(assembled: AssembleReport, upstream: Any
     assert len(table) == len(assembled.rows) + 1 and all(len(line) < 120 for line in table)
 
 
-def test_the_assembled_pipeline_makes_frames(pipeline: MuseDancePipeline) -> None:
-    music = np.sin(np.arange(16000) / 10).astype(np.float32), 16000
-    picture = Image.new("RGB", (64, 64), "teal")
-    size = {"height": 32, "width": 32}
-    segments = list(pipeline.stream(picture, music, "spin", num_frames=6, num_inference_steps=1, **size))
-    assert [segment.frames.shape for segment in segments] == [(4, 32, 32, 3), (2, 32, 32, 3)]
-    assert all(segment.latents.isfinite().all() for segment in segments)
+def test_the_assembled_networks_work_together(pipeline: MuseDancePipeline) -> None:
+    check_scheduler(pipeline.scheduler, dict(pipeline.config.noise_schedule))
+    networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
+    music = pipeline.music_encoder(torch.randn(1, 50, 32))
+    with torch.no_grad():
+        sample = networks(
+            torch.randn(1, 4, 4, 4, 4),
+            torch.tensor([999]),
+            torch.randn(1, 77, 32),
+            reference_latents=torch.randn(1, 4, 4, 4),
+            empty_text=torch.randn(1, 77, 32),
+            densepose=torch.rand(1, 3, 32, 32),
+            motion_latents=torch.randn(1, 4, 1, 4, 4),
+            music=music,
+            music_positions=pipeline.music_encoder.token_times(50) * 8,
+            beats=torch.tensor([[0, 1, 0, 0]]),
+        )
+    assert sample.shape == (1, 4, 4, 4, 4) and sample.isfinite().all()
 
 
 def test_the_seed_decides_the_new_modules_only(
@@ -145,6 +155,11 @@ def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def shrink_vocabulary(root: Path, size: int) -> None:
+    edit_json(root / "sd/text_encoder/config.json", vocab_size=size)
+    edit(root / SD_TEXT, lambda t: t.update({TOKENS: t[TOKENS][:size].clone()}))
+
+
 SD_UNET, SD_VAE = "sd/unet/diffusion_pytorch_model.safetensors", "sd/vae/diffusion_pytorch_model.safetensors"
 SD_TEXT, MOTION = "sd/text_encoder/model.safetensors", "motion/diffusion_pytorch_model.safetensors"
 AST = "ast/model.safetensors"
@@ -152,7 +167,7 @@ TOKENS = "embeddings.token_embedding.weight"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "unet: missing": (
         lambda root: edit(root / SD_UNET, lambda t: [t.pop(key) for key in list(t) if "mid_block" in key]),
-        r"the UNet of .*: 46 missing \(mid_block\.\S+, mid_block\.\S+, mid_block\.\S+, \.\.\.\)",
+        r"the UNet of .* 46 missing \(mid_block\.\S+, mid_block\.\S+, mid_block\.\S+, \.\.\.\)",
     ),
     "unet: left over": (
         lambda root: edit(root / SD_UNET, lambda t: t.update({"controlnet.weight": torch.ones(2)})),
@@ -185,10 +200,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "tokenizer: none": (lambda root: shutil.rmtree(root / "sd/tokenizer"), "no CLIP vocabulary"),
     "tokenizer: too large": (
-        lambda root: (
-            edit_json(root / "sd/text_encoder/config.json", vocab_size=500)
-            or edit(root / SD_TEXT, lambda t: [t.update({k: v[:500]}) for k, v in t.items() if "token_embedding" in k])
-        ),
+        lambda root: shrink_vocabulary(root, 500),
         "the tokenizer has 514 tokens",
     ),
     "motion: missing": (
@@ -261,15 +273,20 @@ def test_published_variants_of_the_same_weights(upstream: Any, assembled: Assemb
         assert not found, path
 
 
-def test_arguments_are_checked_before_anything_is_read(sources: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="multiple of 8, not 100"):
-        assemble(**sources, output=tmp_path / "model", size=100)
+def test_arguments_are_checked_before_anything_is_read(
+    sources: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
     with pytest.raises(InputError, match="motion_frames"):
-        assemble(**sources, output=tmp_path / "model", num_frames=2, motion_frames=3)
+        assemble(**sources, output=model, num_frames=2, motion_frames=3)
     with pytest.raises(InputError, match="exists already"):
         assemble(**sources, output=sources["ast"])
-    with pytest.raises(InputError, match="no such file or folder"):
-        assemble(**(sources | {"sd": "/nowhere/at/all"}), output=tmp_path / "model")
+    for name in sources:
+        with pytest.raises(InputError, match="/nowhere/at/all: there is no such file or folder"):
+            assemble(**(sources | {name: "/nowhere/at/all"}), output=model)
+    assert "reading" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="multiple of 8, not 100"):  # the 8 is the VAE's
+        assemble(**sources, output=model, size=100)
     assert list(tmp_path.iterdir()) == []
 
 
