@@ -17,18 +17,19 @@ TRAINED_TINY := $(wildcard musedance/weights/tiny/model_index.json)
 .PHONY: demo test clean
 
 demo: .venv/installed $(if $(TRAINED_TINY),,$(DEMO)/tiny/model_index.json)
-	$(BIN)/musedance infer --image examples/dancer.png --music examples/beat_120bpm.mp3 \
-		--prompt "a person dancing on a stage" $(if $(TRAINED_TINY),,--model $(DEMO)/tiny) \
+	@mkdir -p $(DEMO)
+	$(BIN)/python -m musedance infer --image examples/dancer.png --music examples/beat_120bpm.mp3 \
+		--prompt "a person dancing on a stage" $(if $(TRAINED_TINY),,--model $(DEMO)/tiny --steps 8) \
 		--output $(DEMO)/dancer.mp4 --overwrite --preview --seed 0
 
 $(DEMO)/tiny/model_index.json: .venv/installed
 	rm -rf $(DEMO)/tiny
-	$(BIN)/musedance init $(DEMO)/tiny --size tiny --seed 0
+	$(BIN)/python -m musedance init $(DEMO)/tiny --size tiny --seed 0
 
 test: .venv/installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 clean:

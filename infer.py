@@ -1,6 +1,6 @@
 """Make a dancing video with sound: the same as `musedance infer`.
 
-    python infer.py --image person.png --music song.mp3 --prompt "a person dancing on a stage"
+python infer.py --image person.png --music song.mp3 --prompt "a person dancing on a stage"
 """
 
 import sys

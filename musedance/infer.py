@@ -146,7 +146,7 @@ class Studio:
     ) -> dict[str, Any]:
         """Generate and write segment by segment; the writer finishes with `stack`. What the record says of it."""
         height, width = job.canvas or (None, None)
-        segments = self.pipeline.stream(
+        segments = self.pipeline(
             inputs.picture,
             inputs.track,
             job.prompt,
@@ -163,6 +163,7 @@ class Studio:
             densepose=job.densepose,
             bpm=job.bpm,
             generator=generator,
+            output_type="segments",
         )
         writer: VideoWriter | None = None
         beats: list[int] = []

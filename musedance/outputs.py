@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 from musedance.media.audio import Audio
 from musedance.media.video_writer import VideoWriter
 
-OutputType = Literal["pil", "np", "pt", "latent"]
-OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+OutputType = Literal["pil", "np", "pt", "latent", "segments"]
+OUTPUT_TYPES = get_args(OutputType)
 
 
 @dataclass
@@ -22,7 +22,7 @@ class MuseDanceSegment:
     """One segment of a video, as it comes.
 
     Attributes:
-        frames: `(n, H, W, 3)` uint8; `None` if decoding was switched off.
+        frames: `(n, H, W, 3)` uint8; `None` with `output_type="latent"`.
         latents: `(channels, n, h, w)` float32.
         audio: the n frames' sound, at the track's own rate.
         beats: `(n,)` of 0 and 1.
@@ -80,7 +80,13 @@ class MuseDancePipelineOutput(BaseOutput):
 
 
 def join_segments(segments: list[MuseDanceSegment], output_type: OutputType) -> MuseDancePipelineOutput:
-    """A whole video of its segments, in order."""
+    """A whole video of its segments, in order.
+
+    Raises:
+        RuntimeError: there is none, since a callback interrupted the first one.
+    """
+    if not segments:
+        raise RuntimeError("interrupted before the first segment was complete")
     frames: Any = [frame for segment in segments if segment.frames is not None for frame in segment.frames]
     if output_type == "latent":
         frames = torch.cat([segment.latents for segment in segments], dim=1)

@@ -54,7 +54,7 @@ class _Video:
 
 @dataclass(frozen=True)
 class _Sampling:
-    """How to sample; the names are `stream`'s."""
+    """How to sample; the names are `__call__`'s."""
 
     num_inference_steps: int
     guidance_scale: float
@@ -170,34 +170,6 @@ class MuseDancePipeline(DiffusionPipeline):
         prompt: str,
         negative_prompt: str = "",
         *,
-        output_type: OutputType = "pil",
-        return_dict: bool = True,
-        **kwargs: Any,
-    ) -> MuseDancePipelineOutput | tuple[Any, ...]:
-        """Generate a whole video and keep it in memory; `stream` gives it segment by segment.
-
-        Args:
-            image, music, prompt, negative_prompt, **kwargs: see `stream`.
-            output_type: form of `frames`.
-            return_dict: return an output object instead of a tuple.
-        """
-        if output_type not in OUTPUT_TYPES:
-            raise InputError(f"output_type has to be one of {', '.join(OUTPUT_TYPES)}, not {output_type!r}")
-        decode = output_type != "latent"
-        segments = list(self.stream(image, music, prompt, negative_prompt, decode=decode, **kwargs))
-        if not segments:
-            raise RuntimeError("interrupted before the first segment was complete")
-        output = join_segments(segments, output_type)
-        return output if return_dict else output.to_tuple()
-
-    @torch.no_grad()
-    def stream(
-        self,
-        image: ImageInput,
-        music: MusicInput,
-        prompt: str,
-        negative_prompt: str = "",
-        *,
         start: float = 0.0,
         duration: float | None = None,
         num_frames: int | None = None,
@@ -213,11 +185,12 @@ class MuseDancePipeline(DiffusionPipeline):
         bpm: float | None = None,
         eta: float = 0.0,
         generator: torch.Generator | None = None,
-        decode: bool = True,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> Iterator[MuseDanceSegment]:
-        """Generate a video segment by segment, in memory that does not grow with its length.
+    ) -> MuseDancePipelineOutput | tuple[Any, ...] | Iterator[MuseDanceSegment]:
+        """Generate a video.
 
         Args:
             image: the picture that dances.
@@ -239,17 +212,22 @@ class MuseDancePipeline(DiffusionPipeline):
             bpm: tempo to track beats at, where librosa's own estimate is off.
             eta: 0 = deterministic DDIM, 1 = DDPM; ignored by schedulers without it.
             generator: source of the noise, which is drawn in float32 whatever the model's dtype is.
-            decode: False leaves `frames` out.
+            output_type: "pil", "np", "pt" and "latent" say in which form to return all frames. "segments" returns an
+                iterator that generates segment by segment, in memory that does not grow with the video's length.
+            return_dict: return an output object instead of a tuple.
             callback_on_step_end: called as (pipeline, step, timestep, tensors) after each step, step counting over the
                 whole video; may return changed tensors.
             callback_on_step_end_tensor_inputs: which tensors it gets; there is `latents`.
 
-        Yields:
-            The segments, the last one trimmed to the video's length.
+        Returns:
+            The whole video, or an iterator over its segments, the last one trimmed to the video's length.
 
         Raises:
             InputError: an argument, a file or the scheduler cannot be used.
+            RuntimeError: a callback interrupted the first segment.
         """
+        if output_type not in OUTPUT_TYPES:
+            raise InputError(f"output_type has to be one of {', '.join(OUTPUT_TYPES)}, not {output_type!r}")
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         sampling = _Sampling(
@@ -287,29 +265,33 @@ class MuseDancePipeline(DiffusionPipeline):
             track=track,
             timeline=timeline,
         )
-        still = self.config.stage == 1
-        if still:
+        if self.config.stage == 1:
             warnings.warn("a stage 1 model has not learned to move: the video is a still picture", stacklevel=2)
-        frames = () if still else (timeline.segment_frames,)
-        shape = (
-            1,
-            self.unet.config.in_channels,
-            *frames,
-            height // self.vae_scale_factor,
-            width // self.vae_scale_factor,
-        )
-        self.scheduler.set_timesteps(num_inference_steps, device=self._execution_device)
-        self._num_timesteps = len(self.scheduler.timesteps) * (1 if still else timeline.num_segments)
-        self._interrupt = False
+        canvas = (height // self.vae_scale_factor, width // self.vae_scale_factor)
+        segments = self._generate(video, sampling, canvas, decode=output_type != "latent")
+        if output_type == "segments":
+            return segments
+        output = join_segments(list(segments), output_type)
+        return output if return_dict else output.to_tuple()
 
+    @torch.no_grad()
+    def _generate(
+        self, video: _Video, sampling: _Sampling, canvas: tuple[int, int], decode: bool
+    ) -> Iterator[MuseDanceSegment]:
+        """Segment after segment; of the previous one only its latents are kept. A still is sampled once."""
+        device, timeline, still = self._execution_device, video.timeline, self.config.stage == 1
+        frames = () if still else (timeline.segment_frames,)
+        shape = (1, self.unet.config.in_channels, *frames, *canvas)
+        self.scheduler.set_timesteps(sampling.num_inference_steps, device=device)
+        steps = len(self.scheduler.timesteps)
+        self._num_timesteps, self._interrupt = steps * (1 if still else timeline.num_segments), False
         latents: Tensor | None = None
         try:
             with self.progress_bar(total=self._num_timesteps) as bar:
                 for segment in range(timeline.num_segments):
                     if latents is None or not still:
-                        noise = randn_tensor(shape, generator, self._execution_device, torch.float32)
+                        noise = randn_tensor(shape, sampling.generator, device, torch.float32)
                         branches = self._branches(sampling, video, segment, latents)
-                        steps = len(self.scheduler.timesteps)
                         latents = self._denoise(noise, branches, sampling, bar, segment * steps)
                         if self._interrupt:
                             return

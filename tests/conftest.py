@@ -4,31 +4,31 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from musedance.weights.init import init_folder
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
+# With more threads than cores torch is several times slower: each worker gets its share.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+torch.set_num_threads(max(1, (os.cpu_count() or 1) // WORKERS))
 
-def pytest_configure() -> None:
-    """Give each worker its share of the cores: with more threads than cores torch is several times slower."""
-    import torch
-
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+# The same examples every time, however slow the machine is: its first use of text takes seconds in a new clone.
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pipeline folder of the tiny size with random weights (seed 0)."""
-    from musedance.weights.init import init_folder
-
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    init_folder(folder, size="tiny", seed=0)
-    return folder
+    """A pipeline folder of the tiny size with random weights (seed 0); not to be changed."""
+    return init_folder(tmp_path_factory.mktemp("weights") / "tiny", size="tiny", seed=0)
 
 
 @pytest.fixture(scope="session")
 def example_image() -> Path:
-    """The drawn dancer (PNG)."""
+    """The drawn dancer (PNG, 640 x 640)."""
     return EXAMPLES / "dancer.png"
 
 

@@ -74,7 +74,7 @@ def test_each_encoder_runs_as_often_as_it_must(make, pipe):
 def test_memory_does_not_grow_with_the_length(pipe, picture, clicks):
     """Nothing of a segment is kept once the next one has come."""
     kept = []
-    for segment in pipe.stream(picture, clicks, "she waves", num_frames=36, num_inference_steps=1):
+    for segment in pipe(picture, clicks, "she waves", num_frames=36, num_inference_steps=1, output_type="segments"):
         kept.append([weakref.ref(segment.frames), weakref.ref(segment.latents)])
         del segment
     gc.collect()
@@ -83,7 +83,9 @@ def test_memory_does_not_grow_with_the_length(pipe, picture, clicks):
 
 
 def test_segments_come_one_by_one(pipe, picture, clicks, calls):
-    stream = pipe.stream(picture, clicks, "she waves", num_frames=14, num_inference_steps=1, guidance_scale=1.0)
+    stream = pipe(
+        picture, clicks, "she waves", num_frames=14, num_inference_steps=1, guidance_scale=1.0, output_type="segments"
+    )
     assert not calls
     first = next(stream)
     assert len(calls) == 1
@@ -93,7 +95,7 @@ def test_segments_come_one_by_one(pipe, picture, clicks, calls):
 
 def test_no_gradients_and_float32_latents(pipe, picture, clicks):
     pipe.to(torch.bfloat16)
-    segment = next(pipe.stream(picture, clicks, "she waves", num_frames=3, num_inference_steps=1))
+    segment = next(pipe(picture, clicks, "she waves", num_frames=3, num_inference_steps=1, output_type="segments"))
     assert segment.latents.dtype == torch.float32
     assert not segment.latents.requires_grad
     assert torch.is_grad_enabled()
