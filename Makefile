@@ -1,7 +1,7 @@
 # make demo   a dancing video from examples/, from nothing but Python 3.11 and make
 # make test   lint, types, tests
 #
-# TORCH_INDEX=URL   where PyTorch itself comes from, e.g. https://download.pytorch.org/whl/cpu on a machine without a GPU
+# TORCH_INDEX=URL   where PyTorch itself comes from, e.g. that of its CPU wheels on a machine without a GPU
 # PYTHON=python     the Python (3.11 or newer) that .venv is made with
 # PYTEST_ARGS=...   replaces the arguments of pytest
 

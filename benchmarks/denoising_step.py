@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers import UNetMotionModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from musedance.models import MuseDanceUNet, ReferenceNet
@@ -40,17 +40,17 @@ def build(name: str, options: argparse.Namespace) -> Callable[[], Any]:
     text = torch.randn(1, TEXT_TOKENS, spatial["cross_attention_dim"], device=device, dtype=dtype)
     t = torch.tensor(500, device=device)
     if name == "UNetMotionModel":
-        adapter = MotionAdapter(block_out_channels=spatial.get("block_out_channels", (320, 640, 1280, 1280)))
-        motion_unet = UNetMotionModel.from_unet2d(UNet2DConditionModel(**spatial), adapter).eval()
-        del adapter
+        motion_unet = UNetMotionModel(**spatial).eval()
         return lambda: motion_unet(latents, t, text.repeat_interleave(options.frames, 0)).sample
     if name.endswith("ReferenceNet"):
         reference_net = ReferenceNet(**spatial).eval()
         return lambda: reference_net(latents[:, :, 0], text)
 
-    unet = MuseDanceUNet(num_frames=options.frames, music_dim=MUSIC_DIM, **spatial).eval()
+    told = not name.endswith("without music and beats")
+    switches = {"use_music_modules": told, "use_beat_modules": told}
+    unet = MuseDanceUNet(num_frames=options.frames, music_dim=MUSIC_DIM, **switches, **spatial).eval()
     with torch.device("meta"):
-        shapes = ReferenceNet(**spatial)(torch.randn(1, 4, side, side, dtype=torch.float32), text.to("meta").float())
+        shapes = ReferenceNet(**spatial)(torch.randn(1, 4, side, side), text.to("meta"))
     reference = {key: torch.randn(value.shape, device=device, dtype=dtype) for key, value in shapes.items()}
     if name.endswith("motion features"):
         last = latents[:, :, :2]
@@ -62,17 +62,13 @@ def build(name: str, options: argparse.Namespace) -> Callable[[], Any]:
         key: torch.randn(value.shape, device=device, dtype=dtype)
         for key, value in unet(latents[:, :, :2], 0, text, return_motion_features=True).items()
     }
-    if name.endswith("without music and beats"):
-        config = {**unet.config, "use_music_modules": False, "use_beat_modules": False}
-        unet = MuseDanceUNet.from_config(config).eval()
-        return lambda: unet(latents, t, text, reference=reference, motion=motion).sample
     tokens = 2 + 12 * max(1, int((options.frames / 12 * 100 - 2 - 16) // 10 + 1))  # AST's, at 12 frames a second
-    told = {
+    conditions = {
         "music": torch.randn(1, tokens, MUSIC_DIM, device=device, dtype=dtype),
         "music_positions": torch.linspace(0, options.frames, tokens, device=device, dtype=torch.float32),
         "beats": torch.zeros(1, options.frames, device=device, dtype=torch.long),
     }
-    return lambda: unet(latents, t, text, reference=reference, motion=motion, **told).sample
+    return lambda: unet(latents, t, text, reference=reference, motion=motion, **conditions).sample
 
 
 @torch.no_grad()
@@ -121,7 +117,7 @@ def table(options: argparse.Namespace) -> str:
         if not options.flops_only:
             command = [sys.executable, __file__, *sys.argv[1:], "--measure", name]
             result = json.loads(
-                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+                subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
             )
             seconds, peak = statistics.median(result["seconds"]), result["peak"] / 2**30
             spread = f"{seconds:.2f} ({min(result['seconds']):.2f} to {max(result['seconds']):.2f})"
