@@ -97,9 +97,8 @@ def test_output_names() -> None:
 def test_what_the_pipeline_knows_too_is_the_same_here() -> None:
     from musedance import pipeline
 
-    defaults = {
-        name: value.default for name, value in inspect.signature(pipeline.MuseDancePipeline.stream).parameters.items()
-    }
+    parameters = inspect.signature(pipeline.MuseDancePipeline.__call__).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
     job = Job(**GIVEN)
     names = {"steps": "num_inference_steps", "guidance": "guidance_scale", "music_guidance": "music_guidance_scale"}
     for name in ("negative_prompt", "start", "duration", "fps", "fit", "densepose", "bpm", *names):
