@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from musedance import __version__
 from musedance.errors import InputError
 from musedance.failures import FAILED, complain, explain, one_line_warnings
-from musedance.job import Job
+from musedance.inference.job import Job
 
 DEFAULTS = {field.name: field.default for field in fields(Job)}
 
@@ -171,13 +171,13 @@ def _infer(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(options).items() if name in DEFAULTS}
     run = {name: getattr(options, name) for name in ("model", "device", "dtype", "attention", "overwrite")}
     if options.jobs is not None:
-        from musedance.infer import Settings
-        from musedance.jobs import run_jobs
+        from musedance.inference.job_file import run_jobs
+        from musedance.inference.studio import Settings
 
         return run_jobs(options.jobs, given, Settings(**run))
 
     job = Job.from_options(given)  # before the imports, which take seconds
-    from musedance.infer import Settings, Studio
+    from musedance.inference.studio import Settings, Studio
 
     studio = Studio(Settings(**run))
     print(studio.make(job, studio.check(job)))

@@ -6,8 +6,8 @@ from typing import Any
 
 from musedance.errors import InputError
 from musedance.failures import BAD_INPUT, FAILED, complain, explain
-from musedance.infer import Settings, Studio
-from musedance.job import Job, parse_line
+from musedance.inference.job import Job, parse_line
+from musedance.inference.studio import Settings, Studio
 
 
 def run_jobs(file: str, defaults: Mapping[str, Any], settings: Settings) -> int:

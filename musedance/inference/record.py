@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from musedance.job import Job
+from musedance.inference.job import Job
 
 LIBRARIES = ("musedance", "torch", "diffusers", "transformers", "librosa", "numpy")
 FILES = ("image", "music", "densepose")

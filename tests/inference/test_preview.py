@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from musedance.inference.preview import Preview
 from musedance.media.contact_sheet import MAX_CELLS, contact_sheet
-from musedance.preview import Preview
 
 
 @pytest.mark.parametrize("count", [1, 7, 48, 49, 95, 240])

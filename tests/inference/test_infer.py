@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from musedance import failures
-from musedance.infer import Settings, Studio
-from musedance.job import Job
-from musedance.jobs import run_jobs
+from musedance.inference.job import Job
+from musedance.inference.job_file import run_jobs
+from musedance.inference.studio import Settings, Studio
 from musedance.weights.fingerprint import fingerprint
 
 FAST = {"prompt": "a dance", "size": "64", "steps": 1, "guidance": 1.0, "duration": 0.5}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from musedance.errors import InputError
-from musedance.job import Job
+from musedance.inference.job import Job
 
 
 def check_outputs(job: Job, overwrite: bool) -> None:

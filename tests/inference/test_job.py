@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musedance.errors import InputError
-from musedance.job import MAX_SEED, MAX_SIDE, SIZE_MULTIPLE, Job, parse_line
+from musedance.inference.job import MAX_SEED, MAX_SIDE, SIZE_MULTIPLE, Job, parse_line
 
 GIVEN = {"image": "a/dancer.png", "music": "b/song.final.mp3", "prompt": "x"}
 JSON = st.recursive(

@@ -19,19 +19,19 @@ from musedance.conditions.reference import densepose_pixels
 from musedance.device import choose_device, choose_dtype
 from musedance.errors import InputError
 from musedance.failures import complain
-from musedance.job import Job
+from musedance.inference.job import Job
+from musedance.inference.output_files import appearing, check_outputs
+from musedance.inference.preview import Preview
+from musedance.inference.record import make_record
 from musedance.media.audio import Audio, read_audio
 from musedance.media.image import read_image
 from musedance.media.video_writer import VideoWriter
-from musedance.output_files import appearing, check_outputs
 from musedance.pipeline import MuseDancePipeline
-from musedance.preview import Preview
-from musedance.record import make_record
 from musedance.timeline import Timeline, plan_timeline
 from musedance.weights.check import check_folder
 from musedance.weights.fingerprint import fingerprint
 
-BUILT_IN = Path(__file__).parent / "weights" / "tiny"
+BUILT_IN = Path(__file__).parents[1] / "weights" / "tiny"
 BACKENDS = {"sdpa": "native", "xformers": "xformers"}
 
 
