@@ -80,7 +80,6 @@ class Studio:
         self._unet = _read_config(self.folder / "unet" / "config.json")
         self._ast = _read_config(self.folder / "music_encoder" / "config.json")["ast_config"]
         self._train_steps = _read_config(self.folder / "scheduler" / "scheduler_config.json")["num_train_timesteps"]
-        self._warn_of_stage()
 
     def check(self, job: Job) -> Inputs:
         """Read a job's files and find whatever is wrong with it, before any model is loaded.
@@ -197,6 +196,7 @@ class Studio:
     @cached_property
     def pipeline(self) -> MuseDancePipeline:
         """The model, loaded on first use."""
+        self._warn_of_stage()  # here, so that a bad job gets its one line and no more
         complain(f"loading {self.folder} on {self.device} in {_name(self.dtype)}")
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
