@@ -15,6 +15,7 @@ from musedance import failures
 from musedance.inference.job import Job
 from musedance.inference.job_file import run_jobs
 from musedance.inference.studio import Settings, Studio
+from musedance.media.video_writer import VideoWriter
 from musedance.weights.fingerprint import fingerprint
 
 FAST = {"prompt": "a dance", "size": "64", "steps": 1, "guidance": 1.0, "duration": 0.5}
@@ -42,6 +43,25 @@ def make(studio: Studio, options: dict) -> Callable[..., dict]:
         return json.loads(job.record_path.read_text())
 
     return make
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """The frames that went to the encoder, by the video's name.
+
+    What comes out of it is compared loosely: given the same frames, libx264's assembly does not always write the same
+    bytes (with `asm=0` it does, many times slower).
+    """
+    frames: dict[str, np.ndarray] = {}
+    write = VideoWriter.write
+
+    def record(writer: VideoWriter, new: np.ndarray, audio: np.ndarray) -> None:
+        name = writer.path.name
+        frames[name] = np.concatenate([frames[name], new]) if name in frames else new.copy()
+        write(writer, new, audio)
+
+    monkeypatch.setattr(VideoWriter, "write", record)
+    return frames
 
 
 def decode(path: str | Path) -> np.ndarray:
@@ -96,35 +116,40 @@ def test_the_record_says_it_all(make, options: dict, tiny_folder: Path) -> None:
         ),
     ],
 )
-def test_the_record_makes_the_same_video_again(make, tiny_folder: Path, monkeypatch, tmp_path: Path, changes) -> None:
+def test_the_record_makes_the_same_video_again(
+    make, written, tiny_folder: Path, monkeypatch, tmp_path: Path, changes
+) -> None:
     record = make(output="first.mp4", **changes)
     (tmp_path / "again.jsonl").write_text(json.dumps({**record["job"], "output": "second.mp4"}))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert run_jobs(str(tmp_path / "again.jsonl"), {}, Settings(str(tiny_folder))) == 0
-    assert np.array_equal(decode("../first.mp4"), decode("second.mp4"))
+    assert np.array_equal(written["first.mp4"], written["second.mp4"])
+    first, second = decode("../first.mp4").astype(int), decode("second.mp4").astype(int)
+    assert first.shape == second.shape
+    assert np.abs(first - second).mean() < 3
     again = json.loads(Path("second.json").read_text())
     assert {**again["job"], "output": record["job"]["output"]} == record["job"]
     assert again["video"] == record["video"]
 
 
-def test_seeds(make) -> None:
+def test_seeds(make, written) -> None:
     one, same, other = (make(output=f"{n}.mp4", seed=seed) for n, seed in enumerate((7, 7, 8)))
     assert one["job"]["seed"] == same["job"]["seed"] == 7
-    assert np.array_equal(decode("0.mp4"), decode("1.mp4"))
-    assert not np.array_equal(decode("0.mp4"), decode("2.mp4"))
+    assert np.array_equal(written["0.mp4"], written["1.mp4"])
+    assert not np.array_equal(written["0.mp4"], written["2.mp4"])
     drawn = {make(output=f"drawn{n}.mp4", duration=0.1)["job"]["seed"] for n in range(2)}
     assert len(drawn) == 2
     assert other["job"]["seed"] == 8
 
 
-def test_every_option_of_sampling_arrives(make) -> None:
+def test_every_option_of_sampling_arrives(make, written) -> None:
     base = {"duration": 0.2, "seed": 1, "guidance": 3.0}
     make(output="base.mp4", **base)
     changes = {"prompt": "b", "negative_prompt": "c", "steps": 2, "guidance": 5.0}
     for name, value in changes.items():
         make(output=f"{name}.mp4", **{**base, name: value})
-        assert not np.array_equal(decode("base.mp4"), decode(f"{name}.mp4")), name
+        assert not np.array_equal(written["base.mp4"], written[f"{name}.mp4"]), name
     assert make(output="fps.mp4", fps=24, **base)["video"]["frames"] == 5
 
 
