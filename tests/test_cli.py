@@ -358,7 +358,15 @@ def test_an_interrupted_run_leaves_nothing(
 ) -> None:
     given = ["--model", str(tiny_folder), "--image", str(example_image), "--music", str(example_track), *FAST]
     arguments = [*COMMAND, *given, "--duration", "8", "--output", "v.mp4"]
-    process = subprocess.Popen(arguments, cwd=tmp_path, env=ONE_THREAD, text=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        arguments,
+        cwd=tmp_path,
+        env=ONE_THREAD,
+        text=True,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them, and their children, ignore SIGINT.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.iterdir()):  # the first segment is being written
         assert process.poll() is None
