@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import ASTFeatureExtractor, CLIPTextModel, CLIPTokenizer
 
-from musedance.conditions.music import mel_spectrogram, segment_beats, segment_waveforms
+from musedance.conditions.music import check_segment_length, mel_spectrogram, segment_beats, segment_waveforms
 from musedance.conditions.reference import Fit, ImageInput, densepose_pixels, picture_pixels
 from musedance.conditions.text import encode_prompt
 from musedance.errors import InputError
@@ -256,6 +256,7 @@ class MuseDancePipeline(DiffusionPipeline):
             duration=duration,
             num_frames=num_frames,
         )
+        check_segment_length(timeline, self.music_encoder.ast.config.to_dict())
         video = _Video(
             text=self._encode_prompt(prompt),
             negative_text=self._encode_prompt(negative_prompt),

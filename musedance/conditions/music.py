@@ -1,7 +1,10 @@
 """Music -> what the music and beat modules read, for all segments of a video."""
 
 import copy
+import math
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +12,25 @@ from torch import Tensor
 from transformers import ASTFeatureExtractor
 
 from musedance.conditions.beats import beats_to_frames, track_beats
+from musedance.errors import InputError
 from musedance.media.audio import Audio
 from musedance.timeline import Timeline
 
 BEAT_RATE = 22050  # Hz; librosa's beat tracker fails on slow and on fast music at AST's 16 kHz
 _WINDOW, _HOP = 400, 160  # samples; AST's filter banks are defined at 16 kHz
+
+
+def check_segment_length(timeline: Timeline, ast_config: Mapping[str, Any]) -> None:
+    """Check that AST can hear a segment at once: its mel frames come every 10 ms and are 25 ms long.
+
+    Raises:
+        InputError: saying which frame rates are possible.
+    """
+    shortest, longest = ast_config["patch_size"] / 100 + 0.015, ast_config["max_length"] / 100
+    if not shortest <= timeline.segment_seconds <= longest:
+        frames = timeline.segment_frames
+        limits = f"between {math.ceil(frames / longest)} and {math.floor(frames / shortest)}"
+        raise InputError(f"fps has to lie {limits} for this model's segments of {frames} frames, not {timeline.fps}")
 
 
 def mel_spectrogram(feature_extractor: ASTFeatureExtractor, waveform: np.ndarray) -> Tensor:

@@ -1,7 +1,6 @@
 """What `musedance infer` does: a job -> an mp4, the JSON record beside it and, if wanted, a contact sheet."""
 
 import json
-import math
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from musedance.conditions.beats import BPM_RANGE
+from musedance.conditions.music import check_segment_length
 from musedance.conditions.reference import densepose_pixels
 from musedance.device import choose_device, choose_dtype
 from musedance.errors import InputError
@@ -103,12 +103,7 @@ class Studio:
             start=job.start,
             duration=job.duration,
         )
-        # A segment's sound is what AST hears at once: its mel frames come every 10 ms and are 25 ms long.
-        shortest, longest = self._ast["patch_size"] / 100 + 0.015, self._ast["max_length"] / 100
-        if not shortest <= timeline.segment_seconds <= longest:
-            frames = timeline.segment_frames
-            limits = f"between {math.ceil(frames / longest)} and {math.floor(frames / shortest)}"
-            raise InputError(f"fps has to lie {limits} for this model's segments of {frames} frames, not {job.fps}")
+        check_segment_length(timeline, self._ast)
         return Inputs(picture, track, timeline)
 
     def make(self, job: Job, inputs: Inputs) -> Path:

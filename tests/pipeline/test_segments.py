@@ -136,6 +136,7 @@ def test_silence_works_with_a_warning(make):
         ({"start": 2.95}, "less than one frame"),
         ({"num_frames": 0}, "at least 1"),
         ({"fps": 0}, "above 0"),
+        ({"fps": 50}, "between 1 and 34 for this model's segments of 6 frames"),
         ({"height": 60, "width": 64}, "multiple of 8"),
         ({"height": 0, "width": 64}, "multiple of 8"),
         ({"height": 4096, "width": 64}, "to 2048"),
