@@ -1,7 +1,13 @@
 """When the beats of a track are, and on which frames of a clip they fall."""
 
+import functools
+import getpass
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import soxr
+from filelock import FileLock
 
 from musedance.errors import InputError
 
@@ -12,6 +18,7 @@ SILENCE = 1e-3  # -60 dB of full scale
 MARGIN = 1.0  # seconds of silence put around the sound: the tracker sees no onset at the very edge, and invents some
 LATENESS = 0.020  # seconds; what librosa's beats come too late by: 17 ms on clicks, 19 ms on a kick, 24 ms on drums
 BPM_RANGE, USUAL_BPM = (30.0, 300.0), 120.0
+COMPILING = Path(tempfile.gettempdir()) / f"musedance-librosa-{getpass.getuser()}.lock"
 
 
 def track_beats(samples: np.ndarray, sampling_rate: int, bpm: float | None = None) -> np.ndarray:
@@ -34,24 +41,34 @@ def track_beats(samples: np.ndarray, sampling_rate: int, bpm: float | None = Non
         return np.zeros(0)
     first, end = loud[0], loud[-1] + 1
 
-    import librosa  # here, because the first import of librosa.beat compiles for 15 s
-
+    _compile()
     margin = round(MARGIN * SAMPLING_RATE)
-    padded = np.pad(samples[first:end], margin)
-    strength = librosa.onset.onset_strength(y=padded, sr=SAMPLING_RATE, hop_length=HOP, n_fft=WINDOW)
-    # start_bpm, not bpm: as good when the tempo given is right, and a wrong one does not make beats of nothing.
-    _, times = librosa.beat.beat_track(
-        onset_envelope=strength,
-        sr=SAMPLING_RATE,
-        hop_length=HOP,
-        start_bpm=USUAL_BPM if bpm is None else bpm,
-        trim=False,
-        units="time",
-    )
+    times = _librosa_beats(np.pad(samples[first:end], margin), USUAL_BPM if bpm is None else bpm)
     start, stop = first / SAMPLING_RATE, end / SAMPLING_RATE
     times = times + (first - margin) / SAMPLING_RATE - LATENESS
     within = (times > start - HOP / SAMPLING_RATE) & (times < stop)  # one hop is the tracker's own precision
     return np.maximum(times[within], start)
+
+
+def _librosa_beats(samples: np.ndarray, bpm: float) -> np.ndarray:
+    import librosa  # here, because the first import of librosa.beat compiles for 15 s
+
+    strength = librosa.onset.onset_strength(y=samples, sr=SAMPLING_RATE, hop_length=HOP, n_fft=WINDOW)
+    # start_bpm, not bpm: as good when the tempo given is right, and a wrong one does not make beats of nothing.
+    _, times = librosa.beat.beat_track(
+        onset_envelope=strength, sr=SAMPLING_RATE, hop_length=HOP, start_bpm=bpm, trim=False, units="time"
+    )
+    return times
+
+
+@functools.cache
+def _compile() -> None:
+    """Let one process at a time compile librosa's beat tracker.
+
+    Where two fill numba's cache at once, it may come out so that every later use of it crashes the interpreter.
+    """
+    with FileLock(COMPILING):
+        _librosa_beats(np.sin(np.arange(SAMPLING_RATE, dtype=np.float32) ** 2), USUAL_BPM)
 
 
 def beats_to_frames(times: np.ndarray, start: float, num_frames: int, fps: float) -> np.ndarray:

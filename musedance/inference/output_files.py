@@ -1,10 +1,6 @@
-"""The files of a video: whether they can be written, and writing them whole or not at all."""
+"""Whether the files of a video can be written."""
 
-import os
-import secrets
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from musedance.errors import InputError
@@ -38,14 +34,3 @@ def check_outputs(job: Job, overwrite: bool) -> None:
             pass
     except OSError as error:
         raise InputError(f"the output folder {folder} cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name if the block ends well, and is removed if not."""
-    temporary = path.with_name(f".musedance-{secrets.token_hex(8)}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -19,8 +19,9 @@ from musedance.conditions.reference import densepose_pixels
 from musedance.device import choose_device, choose_dtype
 from musedance.errors import InputError
 from musedance.failures import complain
+from musedance.files import appearing
 from musedance.inference.job import Job
-from musedance.inference.output_files import appearing, check_outputs
+from musedance.inference.output_files import check_outputs
 from musedance.inference.preview import Preview
 from musedance.inference.record import make_record
 from musedance.media.audio import Audio, read_audio

@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
 import mir_eval
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musedance.conditions import beats
 from musedance.conditions.beats import beats_to_frames, track_beats
 from musedance.errors import InputError
 from musedance.media.audio import read_audio
@@ -190,3 +193,15 @@ def test_adjoining_clips_share_the_beats_out(halves: list[int], lengths: list[in
     edges = np.cumsum([0, *lengths])
     parts = [beats_to_frames(times, edges[i] / fps, n, fps) for i, n in enumerate(lengths)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_one_process_at_a_time_compiles_librosa() -> None:
+    """Two that fill numba's cache at once may leave one that crashes the interpreter for good."""
+    beats._compile.cache_clear()
+    thread = threading.Thread(target=beats._compile)
+    with FileLock(beats.COMPILING):
+        thread.start()
+        thread.join(2)
+        assert thread.is_alive()
+    thread.join(120)
+    assert not thread.is_alive()

@@ -1,0 +1,1 @@
+"""Dataset folders: reading, checking and showing them, and turning them into training batches."""
