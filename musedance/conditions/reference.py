@@ -11,7 +11,7 @@ from torch import Tensor
 from musedance.errors import InputError
 from musedance.media.image import fit_image, read_image
 
-DENSEPOSE_BACKGROUND = (68, 1, 84)  # viridis at 0, as DensePose pictures are drawn
+DENSEPOSE_BACKGROUND = (68, 1, 84)  # label 0 of `densepose.py`
 
 ImageInput = str | Path | Image.Image
 Fit = Literal["letterbox", "crop"]
