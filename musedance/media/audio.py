@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -51,8 +52,8 @@ class Audio:
         return soxr.resample(self.samples.mean(axis=0), self.sampling_rate, sampling_rate, quality="HQ")
 
 
-def read_audio(source: str | Path | tuple[np.ndarray, int]) -> Audio:
-    """Read a whole track from a file, or take it from `(array, sampling_rate)`.
+def read_audio(source: str | Path | BinaryIO | tuple[np.ndarray, int]) -> Audio:
+    """Read a whole track from a file or a seekable binary stream, or take it from `(array, sampling_rate)`.
 
     An array is (n,) or (channels, n) with 1 or 2 channels: floats in [-1, 1], or integers, which are scaled by their
     type's range. Files with more than two channels are mixed down to two. In a video file, time 0 is its first
@@ -63,18 +64,26 @@ def read_audio(source: str | Path | tuple[np.ndarray, int]) -> Audio:
     """
     if isinstance(source, tuple):
         return _from_array(*source)
-    path = Path(source)
+    file: str | BinaryIO
+    if isinstance(source, str | Path):
+        name, file = str(source), _absolute(Path(source))
+    else:
+        name, file = str(getattr(source, "name", "the sound")), source
+    try:
+        with av.open(file, "r", metadata_errors="replace") as container:
+            samples, sampling_rate = _decode(container, name)
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"cannot read {name} as audio or video: {error.strerror}") from error
+    return Audio(_checked(samples, name), sampling_rate)
+
+
+def _absolute(path: Path) -> str:
+    """The absolute path, because ffmpeg takes "name:..." for a protocol. InputError if there is no such file."""
     if not path.exists():
         raise InputError(f"there is no audio file {path}")
     if path.is_dir():
         raise InputError(f"{path} is a folder: give an audio or video file")
-    try:
-        # The absolute path, because ffmpeg takes "name:..." for a protocol.
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            samples, sampling_rate = _decode(container, path)
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"cannot read {path} as audio or video: {error.strerror}") from error
-    return Audio(_checked(samples, str(path)), sampling_rate)
+    return str(path.absolute())
 
 
 def _from_array(array: np.ndarray, sampling_rate: int) -> Audio:
@@ -104,11 +113,11 @@ def _checked(samples: np.ndarray, name: str) -> np.ndarray:
     return np.clip(samples, -1.0, 1.0).astype(np.float32)
 
 
-def _decode(container: InputContainer, path: Path) -> tuple[np.ndarray, int]:
+def _decode(container: InputContainer, name: str) -> tuple[np.ndarray, int]:
     """Decode the main audio stream to ((channels, n) float, sampling rate)."""
     stream = container.streams.best("audio")
     if not isinstance(stream, AudioStream):
-        raise InputError(f"{path} has no sound: give a file with an audio track")
+        raise InputError(f"{name} has no sound: give a file with an audio track")
     pieces: list[np.ndarray] = []
     length, rate, first_time = 0, 0, 0.0
     for frame in _uniform(_frames(container, stream)):
@@ -122,7 +131,7 @@ def _decode(container: InputContainer, path: Path) -> tuple[np.ndarray, int]:
         pieces.append(frame.to_ndarray())
         length += frame.samples
     if not length:
-        raise InputError(f"{path} is empty: nothing of its audio track can be decoded")
+        raise InputError(f"{name} is empty: nothing of its audio track can be decoded")
     samples = _without_padding(np.concatenate(pieces, axis=1), container, stream, rate, first_time)
     return _from_first_picture(samples, container, rate, first_time), rate
 

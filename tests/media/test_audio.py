@@ -1,5 +1,6 @@
 """Sound files of every usual kind are written with a real encoder and must come back where they were."""
 
+import io
 import itertools
 from fractions import Fraction
 from pathlib import Path
@@ -86,6 +87,18 @@ def test_every_format_comes_back_unshifted(tmp_path: Path, name: str, codec: str
     assert np.abs(click_errors(audio)).max() < 2.0
     # Most formats say where the sound ends within the last block; these do not.
     assert 0 <= audio.duration - 3.0 < (0.05 if name in ("a.mkv", "a.ts", "a.ogg") else 0.001)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.mp4"])
+def test_a_stream_is_read_as_the_file_is(tmp_path: Path, name: str) -> None:
+    codec, rate = next((codec, rate) for other, codec, rate, _ in FORMATS if other == name)
+    path = write(tmp_path / name, codec, clicks(rate), rate, video=name == "a.mp4")
+    with open(path, "rb") as file:
+        audio = read_audio(file)
+    assert audio.sampling_rate == rate
+    np.testing.assert_array_equal(audio.samples, read_audio(path).samples)
+    with pytest.raises(InputError, match=r"cannot read the sound"):
+        read_audio(io.BytesIO(b"not media" * 100))
 
 
 def test_lossless_files_keep_every_sample(tmp_path: Path) -> None:

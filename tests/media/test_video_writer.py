@@ -314,3 +314,39 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
         sizes.append(path.stat().st_size / 2**20)
     assert sizes[1] - sizes[0] > 5  # MiB that would lie in memory if packets waited; frames and sound are over 37
     assert peaks[1] - peaks[0] < 4
+
+
+REPEATED = """
+import sys
+import numpy as np
+from musedance.media.video_writer import VideoWriter
+
+y, x = np.mgrid[:112, :112]
+noise = np.random.default_rng(5).integers(-32, 32, (112, 112, 3))
+files = set()
+for repeat in range(12):
+    for side in (112, 96):
+        frames = np.stack([np.roll(noise, (2 * k, 3 * k), (0, 1)) + 128 for k in range(50)]).astype(np.uint8)
+        with VideoWriter(sys.argv[1], fps=12, height=side, width=side, audio_rate=16000, audio_channels=1) as writer:
+            writer.write(frames[:, :side, :side], np.zeros((1, 66667), np.float32))
+        with open(sys.argv[1], "rb") as file:
+            files.add((side, file.read()))
+print(len(files))
+"""
+
+
+def test_the_same_frames_make_the_same_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", REPEATED, str(tmp_path / "a.mp4")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(run.stdout) == 2  # one for each size
+
+
+def test_the_preset_reaches_the_encoder(tmp_path: Path) -> None:
+    sizes = []
+    for preset in ("medium", "ultrafast"):
+        arguments = {"fps": 12, "height": HEIGHT, "width": WIDTH, "audio_rate": 16000, "audio_channels": 1}
+        noise = np.random.default_rng(0).integers(0, 256, (12, HEIGHT, WIDTH, 3), np.uint8)
+        with VideoWriter(tmp_path / "a.mp4", **arguments, preset=preset) as writer:
+            writer.write(noise, np.zeros((1, 16000), np.float32))
+        sizes.append(len(read_frames(tmp_path / "a.mp4")) and (tmp_path / "a.mp4").stat().st_size)
+    assert sizes[0] != sizes[1]
