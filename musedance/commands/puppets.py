@@ -1,0 +1,51 @@
+"""`musedance puppets`."""
+
+import argparse
+import re
+
+from musedance.errors import InputError
+
+HELP = "make a dataset of drawn dancers with their music, in which everything is known exactly"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", metavar="OUTPUT", help="dataset folder to make")
+    parser.add_argument("--clips", type=int, required=True, metavar="N", help="how many clips; four come from a source")
+    parser.add_argument("--seed", type=int, default=0, help="0 to 2^63 - 1 (default: %(default)s)")
+    parser.add_argument(
+        "--size", default="128", metavar="WxH", help="side or width x height, pixels, multiples of 8 (default: 128)"
+    )
+    parser.add_argument("--fps", type=float, default=12.0, metavar="N", help="frames per second (default: 12)")
+    parser.add_argument("--frames", type=int, default=50, metavar="N", help="of a clip (default: %(default)s)")
+    parser.add_argument(
+        "--moves-per-clip", type=int, default=2, metavar="N", help="moves that a clip shows (default: %(default)s)"
+    )
+    parser.add_argument("--kinds", metavar="A,B", help="who dances, such as person,cat (default: all)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+def run(options: argparse.Namespace) -> int:
+    width, height = parse_size(options.size)
+
+    from musedance.puppets.performance import World
+    from musedance.puppets.world import write_puppets
+
+    world = World(
+        seed=options.seed,
+        width=width,
+        height=height,
+        fps=options.fps,
+        num_frames=options.frames,
+        moves_per_clip=options.moves_per_clip,
+        kinds=None if options.kinds is None else tuple(kind.strip() for kind in options.kinds.split(",")),
+    )
+    print(write_puppets(options.output, world, clips=options.clips, workers=options.workers))
+    return 0
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """`"128"` or `"192x128"` to (width, height) in pixels."""
+    match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", size)
+    if match is None:
+        raise InputError(f"size has to be like 128 or 192x128 (width x height, pixels), not {size!r}")
+    return int(match[1]), int(match[2] or match[1])

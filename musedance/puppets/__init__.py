@@ -1,0 +1,1 @@
+"""The built-in world: drawn dancers, synthesised music and choreography, in which everything is known exactly."""

@@ -1,0 +1,281 @@
+"""Datasets of drawn dancers: valid, reproducible, in time with their music, and described by what they show."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from musedance.conditions.densepose import read_densepose_labels
+from musedance.datasets.clip import Clip
+from musedance.datasets.folder import DatasetFolder
+from musedance.errors import InputError
+from musedance.media.audio import Audio, read_audio
+from musedance.media.video import VideoReader, probe
+from musedance.puppets.moves import MOVES
+from musedance.puppets.performance import CLIPS_PER_SOURCE, Performance, World, perform
+from musedance.puppets.scene import JOINTS, KINDS
+from musedance.puppets.world import split_of, write_puppets
+
+WORLD = World(seed=5, width=96, height=128, num_frames=30)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """Three sources, one of each split; the last has only two clips."""
+    return DatasetFolder(write_puppets(tmp_path_factory.mktemp("world") / "puppets", WORLD, clips=10, workers=1))
+
+
+def truth(folder: DatasetFolder, clip: Clip) -> dict[str, Any]:
+    """The ground truth of a clip: its tensors and what the header says."""
+    with safe_open(folder.locate(clip, "truth"), "np") as file:
+        facts = json.loads(file.metadata()["truth"])
+        return {"joints": file.get_tensor("joints"), "visible": file.get_tensor("visible"), "facts": facts}
+
+
+def read_frames(path: Path) -> np.ndarray:
+    with VideoReader(path) as reader:
+        return np.stack(list(reader.stream(float(reader.info.fps))))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def source_of(clip: Clip) -> Performance:
+    return perform(WORLD, int(clip.source.split("-")[1]))
+
+
+def test_every_row_describes_its_files(folder: DatasetFolder) -> None:
+    assert len(folder.clips) == 10 and len({clip.id for clip in folder.clips}) == 10
+    for clip in folder.clips:
+        info = probe(folder.locate(clip))
+        assert (info.width, info.height) == (clip.width, clip.height) == (96, 128)
+        assert float(info.fps) == clip.fps == 12 and info.has_audio
+        assert read_frames(folder.locate(clip)).shape == (clip.num_frames, 128, 96, 3)
+        sound = read_audio(folder.locate(clip))
+        assert sound.sampling_rate == 16000 and sound.samples.shape[0] == 1
+        assert abs(sound.duration - clip.duration) < 1 / clip.fps
+        assert clip.source_start == clip.track_start and clip.caption
+        assert clip.timeline[0].start == 0 and clip.timeline[-1].end == pytest.approx(clip.duration, abs=1e-3)
+        assert clip.beats[0] < clip.track_start + clip.duration < clip.beats[-1] + 1
+
+
+def test_part_maps_are_drawn_frame_by_frame(folder: DatasetFolder) -> None:
+    """Decoded, they are the labels that were drawn, to the bit; the video shows the same frames."""
+    for clip in folder.clips[1::5]:
+        performance = source_of(clip)
+        times = (performance.starts[int(clip.id[-1])] + np.arange(clip.num_frames)) / clip.fps
+        drawn = [performance.scene.draw(performance.choreography.pose(float(time))) for time in times]
+        labels = read_densepose_labels(read_frames(folder.locate(clip, "densepose")))
+        np.testing.assert_array_equal(labels, np.stack([frame.parts for frame in drawn]))
+        pictures = np.stack([frame.picture for frame in drawn]).astype(float)
+        errors = np.abs(read_frames(folder.locate(clip)) - pictures).mean(axis=(1, 2, 3))
+        assert errors.max() < 6
+
+
+def test_ground_truth_agrees_with_the_part_maps(folder: DatasetFolder) -> None:
+    for clip in folder.clips[::4]:
+        known = truth(folder, clip)
+        joints, visible = known["joints"], known["visible"]
+        assert joints.shape == (clip.num_frames, len(JOINTS), 2) and joints.dtype == np.float32
+        assert visible.shape == (clip.num_frames, len(JOINTS)) and visible.dtype == bool
+        assert known["facts"]["joints"] == list(JOINTS) and known["facts"]["kind"] in KINDS
+        assert visible.mean() > 0.3
+        labels = read_densepose_labels(read_frames(folder.locate(clip, "densepose")))
+        frame, joint = np.nonzero(visible)
+        columns, rows = np.floor(joints[frame, joint]).astype(int).T
+        assert (labels[frame, rows, columns] > 0).all()
+
+
+def test_captions_name_the_moves(folder: DatasetFolder) -> None:
+    for clip in folder.clips:
+        moves = truth(folder, clip)["facts"]["moves"]
+        assert moves[0]["start"] == 0 and moves[-1]["end"] == pytest.approx(clip.duration, abs=1e-3)
+        assert len(clip.timeline) == len(moves)
+        for span, move in zip(clip.timeline, moves, strict=True):
+            assert (span.start, span.end) == pytest.approx((move["start"], move["end"]), abs=1e-3)
+            assert span.text in MOVES[move["move"]].phrases
+            if span.end - span.start > 0.5:
+                assert span.text in clip.caption
+
+
+def test_times_in_the_truth_are_those_of_the_row(folder: DatasetFolder) -> None:
+    for clip in folder.clips:
+        facts = truth(folder, clip)["facts"]
+        expected = [b - clip.track_start for b in clip.beats if 0 <= b - clip.track_start < clip.duration]
+        np.testing.assert_allclose(facts["beats"], expected, atol=2e-4)
+        np.testing.assert_allclose(np.diff(clip.beats), 60 / facts["bpm"], atol=2e-4)
+        assert len(facts["energy"]) == len(facts["beats"]) and set(facts["downbeats"]) <= set(facts["beats"])
+
+
+def test_sound_is_in_sync(folder: DatasetFolder) -> None:
+    """The sound of the file against the track, composed anew: equal, and nowhere better than without a shift."""
+    for clip in folder.clips[::3]:
+        track = source_of(clip).track
+        whole = Audio(Audio(track.samples[None], track.sampling_rate).mono(16000)[None], 16000)
+        expected = whole.cut(clip.track_start, clip.track_start + clip.duration).samples[0]
+        heard = read_audio(folder.locate(clip)).samples[0][: len(expected)]
+        count = 1 << 17
+        spectra = np.fft.rfft(heard, count) * np.conj(np.fft.rfft(expected[: len(heard)], count))
+        shift = int(np.argmax(np.fft.irfft(spectra)))
+        assert min(shift, count - shift) <= 16  # 1 ms
+        assert np.corrcoef(heard, expected[: len(heard)])[0, 1] > 0.95
+
+
+def test_splits_share_no_source_and_no_track(folder: DatasetFolder) -> None:
+    assert [len(folder.split(name)) for name in ("train", "validation", "test")] == [4, 4, 2]
+    for key in ("source", "track"):
+        owners = [{getattr(clip, key) for clip in folder.split(name)} for name in ("train", "validation", "test")]
+        assert not (owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2])
+    counts = [[split_of(index) for index in range(1000)].count(name) for name in ("train", "validation", "test")]
+    assert counts == [900, 50, 50]
+
+
+def test_clips_of_a_source_lie_apart(folder: DatasetFolder) -> None:
+    for clips in (folder.split("train"), folder.split("validation")):
+        assert len(clips) == CLIPS_PER_SOURCE
+        for clip, following in itertools.pairwise(clips):
+            assert clip.source == following.source and clip.beats == following.beats
+            assert following.track_start >= clip.track_start + clip.duration
+            assert (
+                abs(clip.track_start * clip.fps - round(clip.track_start * clip.fps)) < 1e-3
+            )  # on the source's frames
+
+
+def test_the_same_files_with_any_number_of_workers_and_clips(folder: DatasetFolder, tmp_path: Path) -> None:
+    """7 clips are the first 7 of 10, byte for byte, made by other processes."""
+    fewer = files_of(write_puppets(tmp_path / "fewer", WORLD, clips=7, workers=2))
+    more = files_of(folder.path)
+    clips = {name for name in fewer if name.endswith((".mp4", ".safetensors"))}
+    assert len(clips) == 21
+    assert all(fewer[name] == more[name] for name in clips)
+    assert fewer["train/metadata.jsonl"] == more["train/metadata.jsonl"]
+    assert more["validation/metadata.jsonl"].startswith(fewer["validation/metadata.jsonl"])
+
+
+def test_other_seeds_give_other_clips() -> None:
+    first, other = perform(WORLD, 0), perform(replace(WORLD, seed=6), 0)
+    assert not np.array_equal(first.track.samples, other.track.samples)
+    assert not np.array_equal(first.scene.background, other.scene.background)
+    assert first.starts != other.starts
+
+
+def test_sizes_and_rates_leave_the_rest_alone() -> None:
+    small, large = perform(World(seed=1), 0), perform(World(seed=1, width=256, height=256), 0)
+    np.testing.assert_array_equal(small.track.samples, large.track.samples)
+    assert small.choreography.spans == large.choreography.spans
+    assert small.scene.character.kind == large.scene.character.kind
+
+
+def test_kinds_are_kept_to() -> None:
+    kinds = {perform(World(seed=1, kinds=("cat", "robot")), index).scene.character.kind for index in range(12)}
+    assert kinds == {"cat", "robot"}
+
+
+def stops(performance: Performance, start: float) -> np.ndarray:
+    """The kinematic beats of a clip: seconds from its first frame where the joints, on the whole, are slowest."""
+    world = performance.world
+    times = start + np.arange(world.num_frames) / world.fps
+    joints = np.stack([performance.scene.draw(performance.choreography.pose(float(time))).joints for time in times])
+    speed = np.linalg.norm(np.diff(joints, axis=0), axis=2).mean(axis=1)
+    slowest = np.flatnonzero((speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:])) + 1
+    return (slowest + 0.5) / world.fps
+
+
+def hits(beats: np.ndarray, stops: np.ndarray, clip_seconds: float) -> Iterator[bool]:
+    """For each beat that is well within the clip, whether the dancer stops within 100 ms of it."""
+    for beat in beats[(beats > 0.25) & (beats < clip_seconds - 0.25)]:
+        yield bool(len(stops) and np.abs(stops - beat).min() < 0.1)
+
+
+def test_the_dancers_stop_on_the_beats() -> None:
+    """Against the same beats half a beat later, in each of 8 sources."""
+    world = World(seed=8, width=64, height=64)
+    for index in range(8):
+        performance = perform(world, index)
+        on: list[bool] = []
+        off: list[bool] = []
+        for first in performance.starts:
+            start = first / world.fps
+            beats = performance.track.beats[performance.track.energy > 0] - start
+            found = stops(performance, start)
+            on += hits(beats, found, world.clip_seconds)
+            off += hits(beats + 30 / performance.track.bpm, found, world.clip_seconds)
+        genre = performance.track.genre
+        assert np.mean(on) > 0.6, f"source {index}, {genre}: {np.mean(on):.2f} of n = {len(on)}"
+        assert np.mean(on) - np.mean(off) > 0.3, f"source {index}, {genre}: {np.mean(off):.2f} of n = {len(off)}"
+
+
+def test_the_dancers_freeze_in_breaks() -> None:
+    still, moving = [], []
+    for index in range(12):
+        performance = perform(WORLD, index)
+        for start, end in performance.track.breaks:
+            for times, speeds in (((start + 0.1, end - 0.1), still), ((start - 1.0, start - 0.1), moving)):
+                points = [
+                    performance.scene.draw(performance.choreography.pose(float(time))).joints
+                    for time in np.arange(*times, 1 / 12)
+                ]
+                speeds.append(np.linalg.norm(np.diff(points, axis=0), axis=2).mean())
+    assert len(still) > 4
+    assert max(still) < 0.1 * np.mean(moving)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"width": 100}, "size 100x128 .* multiples of 8 from 64 to 1024"),
+        ({"height": 56}, "multiples of 8"),
+        ({"height": 1032}, "multiples of 8"),
+        ({"fps": 0}, "fps has to lie between 4 and 60, not 0"),
+        ({"fps": float("nan")}, "fps has to lie"),
+        ({"num_frames": 1}, "2 to 600 frames"),
+        ({"num_frames": 600, "fps": 8}, "at most 60 s"),
+        ({"moves_per_clip": 0}, "1 to 8 moves, not 0"),
+        ({"kinds": ("cat", "dragon")}, "no dancer of kind 'dragon'; possible: person, cat"),
+        ({"kinds": ()}, "no dancer"),
+        ({"seed": -1}, "seed has to lie"),
+    ],
+)
+def test_worlds_that_cannot_be_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        World(**given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "words"), [({"clips": 0}, "clips"), ({"clips": 4, "workers": 0}, "1 worker")])
+def test_numbers_out_of_range_are_refused(tmp_path: Path, given: dict[str, int], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        write_puppets(tmp_path / "puppets", WORLD, **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    before = files_of(tmp_path)
+    for name in ("file", "folder"):
+        with pytest.raises(InputError, match="exists already"):
+            write_puppets(tmp_path / name, WORLD, clips=1)
+    assert files_of(tmp_path) == before
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second source cannot be made: neither the folder nor what was written before remains."""
+
+    def broken(world: World, index: int) -> Performance:
+        if index == 1:
+            raise RuntimeError("no second source")
+        return perform(world, index)
+
+    monkeypatch.setattr("musedance.puppets.world.perform", broken)
+    with pytest.raises(RuntimeError, match="no second source"):
+        write_puppets(tmp_path / "puppets", WORLD, clips=5, workers=1)
+    assert not list(tmp_path.iterdir())
