@@ -67,15 +67,17 @@ class Choreography:
         moves_per_clip: int = 2,
         clip_duration: float = 50 / 12,
         moves: Sequence[str] | None = None,
+        changes: Sequence[float] = (),
     ) -> Choreography:
         """Choose moves at random; the dancer freezes in the track's breaks.
 
         Args:
             track: the music; moves start on its beats, and if they last a bar or longer, on its downbeats.
             rng: a pure function of its state and the other arguments.
-            moves_per_clip: about how many moves `clip_duration` seconds show. With 1, the track has one move only.
+            moves_per_clip: about how many moves `clip_duration` seconds show. With 1, the move changes at `changes`.
             clip_duration: s.
             moves: names of `MOVES` to choose from; all if not given.
+            changes: s, sorted; with one move a clip, the move changes on the beats nearest to these and never else.
 
         Raises:
             ValueError: no beats, no moves, or no such genre or move.
@@ -86,7 +88,7 @@ class Choreography:
             raise ValueError(f"there is no way to dance {track.genre!r}; possible: {', '.join(STYLES)}")
         names = list(moves) if moves is not None else [name for name in MOVES if name != "freeze"]
         steps, last, previous = [], len(track.beats), ""
-        for start, end in _sections(track, moves_per_clip, clip_duration):
+        for start, end in _sections(track, moves_per_clip, clip_duration, changes):
             rests = moves is None and moves_per_clip > 1 and previous not in ("", "freeze") and rng.random() < _FREEZE
             others = [name for name in names if name != previous] or names
             previous = "freeze" if rests else others[int(rng.integers(len(others)))]
@@ -159,13 +161,16 @@ class Choreography:
         return float(self._beats[nearest] + (beat - nearest) * self._period)
 
 
-def _sections(track: Track, moves_per_clip: int, clip_duration: float) -> list[tuple[int, int]]:
+def _sections(
+    track: Track, moves_per_clip: int, clip_duration: float, changes: Sequence[float]
+) -> list[tuple[int, int]]:
     """(start, end) of every section in beats, from before the first beat to after the last."""
     last = len(track.beats)
     downbeats = np.searchsorted(track.beats, np.asarray(track.downbeats) - 1e-6)
     first = int(downbeats[0]) if len(downbeats) else 0
     if moves_per_clip == 1:
-        return [(first - PERIOD * last, last)]
+        between = sorted({int(np.abs(track.beats - time).argmin()) for time in changes} - {0})
+        return list(itertools.pairwise([first - PERIOD * last, *between, last]))
     bar = int(downbeats[1] - downbeats[0]) if len(downbeats) > 1 else 4
     length = max(PERIOD, PERIOD * round(clip_duration * track.bpm / 60 / moves_per_clip / PERIOD))
     if length >= bar:

@@ -16,7 +16,8 @@ CLIPS_PER_SOURCE = 4  # so that a reference picture can come from another clip o
 SIDES, SIDE_MULTIPLE = (64, 1024), 8  # pixels
 FPS_RANGE, FRAMES_RANGE = (4.0, 60.0), (2, 600)
 LONGEST_CLIP = 60.0  # s
-PAUSE = 1.0  # s between two clips of a source, on average half of it before and half after
+JITTER = 1.0  # s by which clips begin later than they might
+PAUSE = 2.0  # s between two clips at least: enough for the nearest beat and the blend from move to move after it
 MAX_SEED = 2**63 - 1
 
 
@@ -30,7 +31,7 @@ class World:
         height: pixels, likewise.
         fps: frames per second, 4 to 60.
         num_frames: of a clip, 2 to 600 and at most a minute.
-        moves_per_clip: about how many moves a clip shows, 1 to 8; with 1 the whole source has one move.
+        moves_per_clip: about how many moves a clip shows, 1 to 8; with 1 exactly one, another in the next clip.
         kinds: which of `KINDS` dance, each as often; all if not given, people half of the time.
 
     Raises:
@@ -95,16 +96,21 @@ def perform(world: World, index: int) -> Performance:
         np.random.default_rng(seed) for seed in np.random.SeedSequence((world.seed, index)).spawn(4)
     )
     kind = None if world.kinds is None else world.kinds[int(plan.integers(len(world.kinds)))]
-    pause = round(PAUSE * world.fps)
-    stride = world.num_frames + pause
-    starts = tuple(clip * stride + int(plan.integers(pause + 1)) for clip in range(CLIPS_PER_SOURCE))
+    jitter = round(JITTER * world.fps)
+    stride = world.num_frames + round(PAUSE * world.fps) + jitter
+    starts = tuple(clip * stride + int(plan.integers(jitter + 1)) for clip in range(CLIPS_PER_SOURCE))
+    gaps = zip((start + world.num_frames for start in starts), starts[1:], strict=False)
     track = compose(sound, duration=max(CLIPS_PER_SOURCE * stride / world.fps, 4.0))
     return Performance(
         world=world,
         scene=Scene.random(look, height=world.height, width=world.width, kind=kind),
         track=track,
         choreography=Choreography.compose(
-            track, dance, moves_per_clip=world.moves_per_clip, clip_duration=world.clip_seconds
+            track,
+            dance,
+            moves_per_clip=world.moves_per_clip,
+            clip_duration=world.clip_seconds,
+            changes=[sum(gap) / 2 / world.fps for gap in gaps],
         ),
         starts=starts,
     )

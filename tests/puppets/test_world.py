@@ -212,6 +212,20 @@ def test_the_dancers_stop_on_the_beats() -> None:
         assert np.mean(on) - np.mean(off) > 0.3, f"source {index}, {genre}: {np.mean(off):.2f} of n = {len(off)}"
 
 
+def test_one_move_a_clip() -> None:
+    """Whole, blends included; and another in the next clip, which may give a reference picture."""
+    world, moves = World(seed=4, moves_per_clip=1), []
+    for index in range(12):
+        performance = perform(world, index)
+        for first in performance.starts:
+            start, blend = first / world.fps, 0.5 * 60 / performance.track.bpm
+            danced = [span for span in performance.choreography.spans if span.move != "freeze"]
+            (move,) = {s.move for s in danced if s.start < start + world.clip_seconds and s.end + blend > start}
+            moves.append(move)
+    pairs = np.array(moves).reshape(12, -1)
+    assert (pairs[:, 1:] != pairs[:, :-1]).all()
+
+
 def test_the_dancers_freeze_in_breaks() -> None:
     still, moving = [], []
     for index in range(12):
