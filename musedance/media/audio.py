@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from musedance.errors import InputError
+from musedance.media.containers import AUDIO_CONTAINERS, options_for
 
 MAX_PEAK = 4.0  # floats up to 12 dB over full scale are clipped, as a player does; more means they were never scaled
 GAP_TOLERANCE = 0.05  # seconds; smaller steps between time stamps are rounding or jitter, not silence
@@ -70,7 +71,8 @@ def read_audio(source: str | Path | BinaryIO | tuple[np.ndarray, int]) -> Audio:
     else:
         name, file = str(getattr(source, "name", "the sound")), source
     try:
-        with av.open(file, "r", metadata_errors="replace") as container:
+        options = options_for(AUDIO_CONTAINERS)
+        with av.open(file, "r", metadata_errors="replace", container_options=options) as container:
             samples, sampling_rate = _decode(container, name)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"cannot read {name} as audio or video: {error.strerror}") from error

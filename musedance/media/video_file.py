@@ -15,13 +15,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from musedance.errors import InputError
+from musedance.media.containers import VIDEO_CONTAINERS, options_for
 
-# What libav calls the containers that are read. Others it knows would be text drawn as video, single pictures,
-# capture devices, or playlists, which name further files and addresses to open.
-CONTAINERS = (
-    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,mxf,nut,ivf,h264,hevc,obu,m4v,"
-    "mp3,aac,flac,wav,aiff"  # sound only, named so that the message can say so
-)
 MAX_GAP = 600.0  # seconds; a larger step is a broken time stamp, as in sound
 MIN_EVEN = 8  # gaps of one length that show that a video has a constant rate
 
@@ -40,7 +35,7 @@ def open_video(source: str | Path | BinaryIO) -> tuple[InputContainer, VideoStre
     try:
         # The absolute path, because ffmpeg takes "name:..." for a protocol.
         file = str(Path(source).absolute()) if isinstance(source, str | Path) else source
-        options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+        options = options_for(VIDEO_CONTAINERS)
         container = cast(InputContainer, av.open(file, metadata_errors="replace", container_options=options))
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"cannot read {name} as video: {error.strerror}") from error

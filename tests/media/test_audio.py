@@ -323,3 +323,17 @@ def test_mono_is_the_mean_of_the_channels() -> None:
 def test_resampling_does_not_shift() -> None:
     mono = Audio(clicks(), RATE).mono(16000)
     assert np.abs(click_errors(Audio(mono[None], 16000))).max() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.mp3\n#EXT-X-ENDLIST\n"),
+        ("a.mp3", "ffconcat version 1.0\nfile secret.mp3\n"),
+    ],
+)
+def test_playlists_are_not_followed(name: str, text: str, tmp_path: Path, example_track: Path) -> None:
+    (tmp_path / "secret.mp3").write_bytes(example_track.read_bytes())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="cannot read"):
+        read_audio(tmp_path / name)
