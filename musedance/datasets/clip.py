@@ -1,9 +1,10 @@
 """One row of a dataset: what is known about a clip. docs/dataset.md describes the format."""
 
+import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,6 +13,8 @@ from musedance.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a file's stem everywhere
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # JSON can write them, UTF-8 cannot
+_MAX_INTEGER = 2**53  # floats hold whole numbers up to here
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,16 @@ class Clip:
         return self.num_frames / self.fps
 
     def to_json(self) -> str:
-        """The row as one line, all times as floats to a tenth of a millisecond, keys in the order above."""
-        return json.dumps(_rounded(asdict(self)), ensure_ascii=False)
+        """The row as one line, keys in the order above, all times as floats to a tenth of a millisecond.
+
+        Numbers are floats even where they are whole, since `datasets` wants the same types in every split.
+        """
+        row = asdict(self) | {"fps": float(self.fps), "beats": [_rounded(beat) for beat in self.beats]}
+        row |= {key: _rounded(row[key]) for key in ("source_start", "track_start")}
+        row["timeline"] = [
+            {"start": _rounded(span.start), "end": _rounded(span.end), "text": span.text} for span in self.timeline
+        ]
+        return json.dumps(row, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> "Clip":
@@ -85,7 +96,7 @@ class Clip:
         """
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a plain ValueError: a number of over 4300 digits
             raise InputError(f"not a line of JSON: {error}") from error
         if not isinstance(row, dict):
             raise InputError(f"not a JSON object but a {type(row).__name__}")
@@ -115,6 +126,8 @@ def _check_kind(key: str, value: Any, kind: type) -> None:
     allowed = (int, float) if kind is float else kind
     if not isinstance(value, allowed) or isinstance(value, bool):
         raise InputError(f"{key} has to be a {kind.__name__}, not {value!r:.50}")
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise InputError(f"{key} is too large")
 
 
 def _numbers(key: str, values: list[Any]) -> list[float]:
@@ -134,24 +147,31 @@ def _span(entry: Any) -> Span:
 def _problems(clip: Clip) -> list[str]:
     """What cannot be, in words."""
     problems = []
+    texts = (clip.file_name, clip.source, clip.track, clip.caption, clip.densepose, clip.truth)
+    if any(_SURROGATE.search(text) for text in (*texts, *(span.text for span in clip.timeline))):
+        problems.append("a text holds half a character (a lone surrogate), which no file can store")
     if not _ID.fullmatch(clip.id):
         problems.append("an id has up to 100 letters, digits, '.', '_' and '-', and begins with a letter or a digit")
     if clip.split not in SPLITS:
         problems.append(f"split has to be one of {', '.join(SPLITS)}, not {clip.split!r}")
     if not clip.source or not clip.track:
         problems.append("source and track have to be named")
-    for name in filter(None, (clip.file_name or "?", clip.densepose, clip.truth)):
-        if not is_inside(name):
+    for name, suffix in ((clip.file_name, ".mp4"), (clip.densepose, ".mp4"), (clip.truth, ".safetensors")):
+        if (name or name is clip.file_name) and not is_inside(name):
             problems.append(f"{name!r} is no path inside the dataset's folder")
+        elif name and not name.endswith(suffix):  # by its name a reader takes a playlist for what it is
+            problems.append(f"{name!r} has to end in {suffix}")
     numbers = (clip.source_start, clip.track_start, clip.fps, *clip.beats)
     numbers += tuple(time for span in clip.timeline for time in (span.start, span.end))
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         problems.append("times and fps have to be finite and not below 0")
     elif clip.fps == 0 or min(clip.num_frames, clip.width, clip.height) < 1:
         problems.append(f"{clip.num_frames} frames of {clip.width} x {clip.height} at {clip.fps} per second cannot be")
-    elif list(clip.beats) != sorted(set(clip.beats)):
+    elif not _rises(clip.beats):
         problems.append("beats have to be sorted, each once")
-    elif not clip.timeline or not all(span.start < span.end <= clip.duration + 0.001 for span in clip.timeline):
+    elif not clip.timeline or not all(
+        _rises((span.start, span.end)) and span.end <= clip.duration + 0.001 for span in clip.timeline
+    ):
         problems.append(f"timeline needs spans with start < end within the clip's {clip.duration:.3f} s")
     return problems
 
@@ -163,11 +183,11 @@ def is_inside(name: str) -> bool:
     return plain and not any(sign in name for sign in (":", "\\", "\0"))
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value
+def _rises(times: Sequence[float]) -> bool:
+    """Whether each is later than the one before, also as they are written."""
+    return all(_rounded(a) < _rounded(b) for a, b in itertools.pairwise(times))
+
+
+def _rounded(time: float) -> float:
+    """Seconds to a tenth of a millisecond."""
+    return round(float(time), 4)

@@ -1,40 +1,45 @@
 """A dataset folder: `dataset.json`, and for each split a `metadata.jsonl` with the clips' files beside it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, ClassVar, Literal
 
 from musedance.datasets.clip import SPLITS, Clip
 from musedance.errors import InputError
 from musedance.files import appearing
 
-FORMAT, VERSION = "musedance-dataset", 1
+FOLDER_FORMAT, SHARDS_FORMAT, VERSION = "musedance-dataset", "musedance-shards", 1
 DATASET_FILE, METADATA_FILE = "dataset.json", "metadata.jsonl"
 
 Part = Literal["video", "densepose", "truth"]
 
 
-class DatasetFolder:
-    """Reads a dataset folder; its files are only named, not opened.
+class Dataset:
+    """Clips with their files, however they are stored; `musedance.datasets.shards.open_dataset` opens any kind.
 
-    Args:
+    Attributes:
         path: the folder.
+        info: what `dataset.json` says.
 
     Raises:
-        InputError: there is none, or one of another version. Rows are read on first use and raise as well: a broken
-            line, an id that occurs twice, a source or track in two splits, named with file and line.
+        InputError: there is no dataset of this kind and version. Rows are read on first use and raise as well: a
+            broken line, an id that occurs twice, a source or track in two splits, named with file and line.
     """
+
+    FORMAT: ClassVar[str]
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.info = _read_info(self.path)
+        self.info = read_info(self.path)
+        if self.info["format"] != self.FORMAT:
+            raise InputError(f"{self.path} is a {self.info['format']}, not a {self.FORMAT}")
 
     @cached_property
     def clips(self) -> list[Clip]:
         """All clips: train, validation, test, each in its file's order."""
-        clips, problems = read_rows(self.path)
+        clips, problems = self.read_rows()
         for problem in problems:
             raise InputError(problem)
         return clips
@@ -45,40 +50,90 @@ class DatasetFolder:
             raise InputError(f"split has to be one of {', '.join(SPLITS)}, not {name!r}")
         return [clip for clip in self.clips if clip.split == name]
 
+    def read_rows(self) -> tuple[list[Clip], list[str]]:
+        """All rows that can be used, and what is wrong with the others, each with file and line."""
+        raise NotImplementedError
+
+    def open(self, clip: Clip, part: Part = "video") -> BinaryIO:
+        """A clip's file as a seekable stream whose `name` is fit for messages.
+
+        Raises:
+            InputError: the clip has none, it is missing, or it leads out of the dataset's folder.
+        """
+        raise NotImplementedError
+
+
+class DatasetFolder(Dataset):
+    """A dataset as plain files."""
+
+    FORMAT = FOLDER_FORMAT
+
+    def read_rows(self) -> tuple[list[Clip], list[str]]:
+        return read_rows(self.path)
+
     def locate(self, clip: Clip, part: Part = "video") -> Path:
-        """Where a clip's file is.
+        """Where a clip's file is; whether there is one is not looked at.
 
         Raises:
             InputError: the clip has none, or it leads out of the dataset's folder (by a link).
         """
-        name = {"video": clip.file_name, "densepose": clip.densepose, "truth": clip.truth}[part]
-        if not name:
-            raise InputError(f"clip {clip.id} has no {part}")
-        path = self.path / clip.split / name
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise InputError(f"clip {clip.id}: {name} leads out of {self.path}")
-        return path
+        name = part_name(clip, part)
+        return contained(self.path, f"{clip.split}/{name}", f"clip {clip.id}")
+
+    def open(self, clip: Clip, part: Part = "video") -> BinaryIO:
+        path = self.locate(clip, part)
+        if not path.is_file():
+            raise InputError(f"clip {clip.id}: there is no file {path}")
+        return open(path, "rb")
 
 
-def read_rows(folder: Path) -> tuple[list[Clip], list[str]]:
-    """All rows that can be used, and what is wrong with the others, each with file and line."""
+def part_name(clip: Clip, part: Part) -> str:
+    """What the row calls a part's file. InputError if the clip has none."""
+    name = {"video": clip.file_name, "densepose": clip.densepose, "truth": clip.truth}[part]
+    if not name:
+        raise InputError(f"clip {clip.id} has no {part}")
+    return name
+
+
+def contained(folder: Path, name: str, what: str) -> Path:
+    """The path of `name` in `folder`. InputError if links lead out of the folder; `what` begins the message."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{what}: {name} leads out of {folder}")
+    return path
+
+
+def read_rows(
+    folder: Path, table: str = METADATA_FILE, parse: Callable[[str], Clip] = Clip.from_json
+) -> tuple[list[Clip], list[str]]:
+    """All rows of all splits that can be used, and what is wrong with the others, each with file and line.
+
+    Args:
+        folder: the dataset's folder.
+        table: the name of the file with the rows in each split's folder.
+        parse: makes a clip of a line.
+    """
     clips: list[Clip] = []
     problems: list[str] = []
-    ids: set[str] = set()
-    split_of: dict[tuple[str, str], str] = {}  # of each ("source" or "track", its id)
+    places = _Places()
     for split in SPLITS:
-        file = folder / split / METADATA_FILE
+        file = folder / split / table
         if not file.exists():
             continue
-        for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            lines = _read(contained(folder, f"{split}/{table}", "the rows")).splitlines()
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        for number, line in enumerate(lines, 1):
             try:
-                clip = Clip.from_json(line.decode("utf-8"))
-                _check_place(clip, split, ids, split_of)
+                clip = parse(line.decode("utf-8"))
+                if clip.split != split:
+                    raise InputError(f"clip {clip.id} says that it belongs to {clip.split}")
+                places.add(clip)
             except (InputError, UnicodeDecodeError) as error:
                 problems.append(f"{file}, line {number}: {error}")
                 continue
-            ids.add(clip.id)
-            split_of |= {("source", clip.source): split, ("track", clip.track): split}
             clips.append(clip)
     return clips, problems
 
@@ -90,10 +145,15 @@ def write_dataset(folder: str | Path, info: Mapping[str, Any], clips: Iterable[C
         folder: the dataset's folder.
         info: more keys of `dataset.json`, such as `name`, `description` and `license`.
         clips: all rows; sorted by id here.
+
+    Raises:
+        InputError: an id occurs twice, or splits share a source or a track; nothing is written then.
     """
     folder = Path(folder)
     by_split: dict[str, list[str]] = {split: [] for split in SPLITS}
+    places = _Places()
     for clip in sorted(clips, key=lambda clip: clip.id):
+        places.add(clip)
         by_split[clip.split].append(clip.to_json() + "\n")
     for split, lines in by_split.items():
         table = folder / split / METADATA_FILE
@@ -102,7 +162,14 @@ def write_dataset(folder: str | Path, info: Mapping[str, Any], clips: Iterable[C
             _write(table, "".join(lines))
         else:
             table.unlink(missing_ok=True)
-    _write(folder / DATASET_FILE, json.dumps({"format": FORMAT, "version": VERSION, **info}, indent=2) + "\n")
+    write_info(folder, FOLDER_FORMAT, info)
+
+
+def write_info(folder: Path, format_name: str, info: Mapping[str, Any]) -> None:
+    """Write `dataset.json`."""
+    whole = {"format": format_name, "version": VERSION}
+    whole |= {key: value for key, value in info.items() if key not in whole}
+    _write(folder / DATASET_FILE, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -110,25 +177,44 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _check_place(clip: Clip, split: str, ids: set[str], split_of: Mapping[tuple[str, str], str]) -> None:
-    if clip.split != split:
-        raise InputError(f"clip {clip.id} says that it belongs to {clip.split}")
-    if clip.id in ids:
-        raise InputError(f"the id {clip.id} occurs twice")
-    for kind, name in (("source", clip.source), ("track", clip.track)):
-        other = split_of.get((kind, name), split)
-        if other != split:
-            raise InputError(f"{kind} {name} of clip {clip.id} is also in {other}: splits must not share any")
+class _Places:
+    """What may occur once only: an id in the dataset, a source and a track in one of the splits."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._split_of: dict[tuple[str, str], str] = {}  # of each ("source" or "track", its name)
+
+    def add(self, clip: Clip) -> None:
+        """InputError if the clip cannot stand beside the others; it is not counted then."""
+        if clip.id in self._ids:
+            raise InputError(f"the id {clip.id} occurs twice")
+        named = [("source", clip.source), ("track", clip.track)]
+        for kind, name in named:
+            other = self._split_of.get((kind, name), clip.split)
+            if other != clip.split:
+                raise InputError(f"{kind} {name} of clip {clip.id} is also in {other}: splits must not share any")
+        self._ids.add(clip.id)
+        self._split_of |= dict.fromkeys(named, clip.split)
 
 
-def _read_info(folder: Path) -> dict[str, Any]:
-    file = folder / DATASET_FILE
-    if not file.is_file():
+def read_info(folder: Path) -> dict[str, Any]:
+    """What `dataset.json` says. InputError if there is none of a format and version that is known here."""
+    if not (folder / DATASET_FILE).is_file():
         raise InputError(f"{folder} is no dataset folder: it has no {DATASET_FILE}")
+    file = contained(folder, DATASET_FILE, "the dataset")
+    content = _read(file)
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        info = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    if not isinstance(info, dict) or info.get("format") != FORMAT or info.get("version") != VERSION:
-        raise InputError(f"{file} is not of format {FORMAT}, version {VERSION}")
+    formats = (FOLDER_FORMAT, SHARDS_FORMAT)
+    if not isinstance(info, dict) or info.get("format") not in formats or info.get("version") != VERSION:
+        raise InputError(f"{file} is not of format {' or '.join(formats)}, version {VERSION}")
     return info
+
+
+def _read(path: Path) -> bytes:
+    """InputError for a folder, or a pipe, which would be waited for."""
+    if not path.is_file():
+        raise InputError(f"{path} is not a file")
+    return path.read_bytes()
