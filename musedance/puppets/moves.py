@@ -201,10 +201,10 @@ def _sided(name: str, pose: Callable[[float, float], Pose], phrases: tuple[str, 
 MOVES: dict[str, Move] = {
     move.name: move
     for move in (
-        *_sided("wave", wave, ("waves with the {side} hand", "waves the {side} hand", "is waving the {side} hand")),
+        *_sided("wave", wave, ("waves with the {side} hand", "waves the {side} hand", "gives a wave with the {side} hand")),
         Move("bounce", bounce, ("bounces in the knees", "bounces up and down", "bobs up and down")),
         Move("side_step", side_step, ("steps from side to side", "side-steps", "takes steps to the side")),
-        Move("clap", clap, ("claps", "claps the hands", "is clapping along")),
+        Move("clap", clap, ("claps", "claps the hands", "claps along")),
         Move("spin", spin, ("spins around", "turns around", "does a spin")),
         *_sided("kick", kick, ("kicks with the {side} leg", "kicks the {side} leg out", "kicks to the {side}")),
         Move("jump", jump, ("jumps", "jumps up", "leaps into the air")),

@@ -1,6 +1,8 @@
 """A short name for the weights and configs of a folder, cheap enough to write beside every video."""
 
 import hashlib
+import json
+from collections.abc import Collection
 from pathlib import Path
 
 from .safetensors_header import read_header
@@ -9,7 +11,7 @@ BLOCK = 4096  # bytes
 _CONFIGS = (".json", ".txt")  # configs and tokenizer files; README, card and pipeline.py do not count
 
 
-def fingerprint(folder: str | Path) -> str:
+def fingerprint(folder: str | Path, ignored_keys: Collection[str] = ()) -> str:
     """16 hexadecimal digits that tell folders with different weights or configs apart.
 
     SHA-256 over the sorted relative names of all configs and weights with, for configs, their content and, for
@@ -19,7 +21,8 @@ def fingerprint(folder: str | Path) -> str:
     no proof against tampering.
 
     Args:
-        folder: a pipeline folder.
+        folder: a pipeline folder, or a component's.
+        ignored_keys: top-level keys of JSON configs that are not to count.
 
     Raises:
         InputError: a safetensors file is damaged.
@@ -30,10 +33,19 @@ def fingerprint(folder: str | Path) -> str:
             content = _sample_weights(path)
         elif path.suffix in _CONFIGS and path.is_file():
             content = path.read_bytes()
+            if ignored_keys and path.suffix == ".json":
+                content = _without_keys(content, ignored_keys)
         else:
             continue
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()[:16]
+
+
+def _without_keys(content: bytes, keys: Collection[str]) -> bytes:
+    config = json.loads(content)
+    if isinstance(config, dict):
+        config = {key: value for key, value in config.items() if key not in keys}
+    return json.dumps(config, sort_keys=True).encode()
 
 
 def _sample_weights(path: Path) -> bytes:
