@@ -201,7 +201,7 @@ def _sided(name: str, pose: Callable[[float, float], Pose], phrases: tuple[str, 
 MOVES: dict[str, Move] = {
     move.name: move
     for move in (
-        *_sided("wave", wave, ("waves with the {side} hand", "waves the {side} hand", "gives a wave with the {side} hand")),
+        *_sided("wave", wave, ("waves with the {side} hand", "waves the {side} hand", "gives a {side} hand wave")),
         Move("bounce", bounce, ("bounces in the knees", "bounces up and down", "bobs up and down")),
         Move("side_step", side_step, ("steps from side to side", "side-steps", "takes steps to the side")),
         Move("clap", clap, ("claps", "claps the hands", "claps along")),
