@@ -1,0 +1,86 @@
+"""What a model wants its clips to be; read from the configs of its folder, without its weights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from musedance.datasets.clip import Clip
+from musedance.errors import InputError
+from musedance.media.image import canvas_size
+
+GRID = 6  # frames, half a second: a finer grid gives more windows and a larger cache
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """Size, rate and windows of training clips.
+
+    Attributes:
+        pixels: of a canvas, height times width, about.
+        multiple: of which both sides of a canvas are multiples, pixels. A larger one gives fewer canvas sizes.
+        fps: frames per second.
+        num_frames: K, frames of a stage 2 window.
+        num_motion_frames: M, frames before it that the motion modules see.
+        grid: windows start this many frames apart.
+    """
+
+    pixels: int
+    multiple: int
+    fps: float
+    num_frames: int
+    num_motion_frames: int
+    grid: int = GRID
+
+    @classmethod
+    def of_model(cls, model: str | Path, multiple: int | None = None, grid: int = GRID) -> "ClipSpec":
+        """What the model in a pipeline folder was made for.
+
+        Args:
+            model: the folder.
+            multiple: see above; the VAE's scale factor (8) unless given.
+            grid: see above.
+
+        Raises:
+            InputError: it is no pipeline folder, or `multiple` or `grid` cannot be.
+        """
+        unet, vae = (_read_config(Path(model), component) for component in ("unet", "vae"))
+        scale = 2 ** (len(vae["block_out_channels"]) - 1)
+        multiple = scale if multiple is None else multiple
+        if multiple < 1 or multiple % scale:
+            raise InputError(
+                f"canvases need sides that are multiples of {scale} or of a multiple of it, not {multiple}"
+            )
+        if grid < 1:
+            raise InputError(f"windows start at least one frame apart, not {grid}")
+        size = unet["sample_size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        return cls(
+            pixels=height * width * scale**2,
+            multiple=multiple,
+            fps=unet["fps"],
+            num_frames=unet["num_frames"],
+            num_motion_frames=unet["num_motion_frames"],
+            grid=grid,
+        )
+
+    def canvas(self, clip: Clip) -> tuple[int, int]:
+        """(height, width) to which a clip's pictures are brought: its bucket."""
+        return canvas_size((clip.width, clip.height), self.pixels, self.multiple)
+
+    def window_starts(self, num_frames: int) -> list[int]:
+        """The frames at which a window of a clip may start, sorted; none if the clip is shorter than K.
+
+        They are 0, M, M + grid, M + 2 grid, ...: so few that music can be encoded ahead of training for each, and
+        M is among them because it is the first that has motion frames before it.
+        """
+        last = num_frames - self.num_frames
+        starts = {0, *range(self.num_motion_frames, last + 1, self.grid)}
+        return sorted(start for start in starts if start <= last)
+
+
+def _read_config(model: Path, component: str) -> dict[str, Any]:
+    try:
+        return json.loads((model / component / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{model} is no model folder: its {component}/config.json cannot be read") from error
