@@ -1,19 +1,23 @@
 """What the tests share: one tiny folder with random weights per session, and the picture and track of examples/."""
 
 import os
-from pathlib import Path
 
-import pytest
-import torch
-from hypothesis import HealthCheck, settings
+# With more threads than cores torch and numpy are several times slower: each worker, with the processes that it starts,
+# gets its share. To be said before either is imported.
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(THREADS)
 
-from musedance.weights.init import init_folder
+from pathlib import Path  # noqa: E402
 
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+from musedance.weights.init import init_folder  # noqa: E402
+
+torch.set_num_threads(THREADS)
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
-# With more threads than cores torch is several times slower: each worker gets its share.
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-torch.set_num_threads(max(1, (os.cpu_count() or 1) // WORKERS))
 
 # The same examples every time, however slow the machine is: its first use of text takes seconds in a new clone.
 settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
