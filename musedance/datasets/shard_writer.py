@@ -2,11 +2,8 @@
 
 import io
 import json
-import secrets
-import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +13,7 @@ from musedance.datasets.clip import SPLITS, Clip
 from musedance.datasets.folder import SHARDS_FORMAT, Dataset, Part, write_info
 from musedance.datasets.shards import INDEX_FILE, SHARDS_FOLDER, SUFFIXES, member_name
 from musedance.errors import InputError
+from musedance.files import appearing_folder
 
 MEGABYTE = 10**6
 
@@ -35,7 +33,7 @@ def write_shards(dataset: Dataset, output: str | Path, shard_size: float = 256) 
     """
     if not shard_size > 0:
         raise InputError(f"the size of a shard has to be above 0 megabytes, not {shard_size}")
-    with _appearing_folder(Path(output)) as folder, tqdm(total=len(dataset.clips), unit="clip", disable=None) as bar:
+    with appearing_folder(output) as folder, tqdm(total=len(dataset.clips), unit="clip", disable=None) as bar:
         (folder / SHARDS_FOLDER).mkdir()
         for split in SPLITS:
             lines: list[str] = []
@@ -104,18 +102,3 @@ def _index(clips: Sequence[Clip], shard: Path) -> Iterator[str]:
             json.dumps(json.loads(clip.to_json()) | {"shard": shard.name, "members": members}, ensure_ascii=False)
             + "\n"
         )
-
-
-@contextmanager
-def _appearing_folder(output: Path) -> Iterator[Path]:
-    """A temporary folder beside `output` that takes its name if the block ends well, and is removed if not."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there already: name another folder, or remove it first")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.absolute().with_name(f".musedance-{secrets.token_hex(8)}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        temporary.replace(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

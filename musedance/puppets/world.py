@@ -5,11 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import tempfile
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +14,8 @@ from tqdm import tqdm
 from musedance.datasets.clip import SPLITS, Clip
 from musedance.datasets.folder import write_dataset
 from musedance.errors import InputError
+from musedance.files import appearing_folder
+from musedance.processes import end_with_parent
 from musedance.puppets.clip_files import FOLDERS, write_clip
 from musedance.puppets.performance import CLIPS_PER_SOURCE, World, perform
 
@@ -39,15 +38,13 @@ def write_puppets(output: str | Path, world: World, *, clips: int, workers: int 
         InputError: there is something at `output` already, or a number is out of range.
     """
     output = Path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise InputError(f"{output} exists already; choose another name or remove it first")
     if not 1 <= clips <= MAX_CLIPS:
         raise InputError(f"clips has to lie between 1 and {MAX_CLIPS}, not {clips}")
     if workers is not None and workers < 1:
         raise InputError(f"there has to be at least 1 worker, not {workers}")
     sources = -(-clips // CLIPS_PER_SOURCE)
     counts = [min(CLIPS_PER_SOURCE, clips - CLIPS_PER_SOURCE * index) for index in range(sources)]
-    with _appearing_folder(output) as folder:
+    with appearing_folder(output) as folder:
         for split in {split_of(index) for index in range(sources)}:
             for name in FOLDERS:
                 (folder / split / name).mkdir(parents=True)
@@ -89,25 +86,7 @@ def _in_processes(folder: Path, world: World, counts: list[int], workers: int) -
 def _start_worker() -> None:
     """The first process alone decides when to end: Ctrl-C goes to all of them, a kill to that one only."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _appearing_folder(output: Path) -> Iterator[Path]:
-    """A temporary folder beside `output` that takes its name if the block ends well, and is removed if not."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
-        folder = Path(scratch) / output.name
-        folder.mkdir()
-        yield folder
-        folder.replace(output)
+    end_with_parent()
 
 
 def _info(world: World, clips: int) -> dict[str, object]:

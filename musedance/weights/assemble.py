@@ -10,10 +10,11 @@ import torch
 from diffusers import DDIMScheduler, ModelMixin
 
 from musedance.errors import InputError
+from musedance.files import check_new_folder
 from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.pipeline import MuseDancePipeline
 
-from .folder import check_output, save_folder
+from .folder import save_folder
 from .init import load_sections, parse_dtype, seeded
 from .loading import load_exactly
 from .pretrained import source_kind
@@ -66,7 +67,7 @@ def assemble(
         InputError: a source cannot be read, a tensor is missing, left over or of another shape, an argument cannot be
             used, or the folder cannot be written. Nothing is written then.
     """
-    output, dtype = check_output(output), parse_dtype(dtype)
+    output, dtype = check_new_folder(output), parse_dtype(dtype)
     if not (1 <= motion_frames <= num_frames and fps >= 1):
         raise InputError(f"needed: 1 <= motion_frames ({motion_frames}) <= num_frames ({num_frames}), fps ({fps}) >= 1")
     for source in (sd, motion, ast):

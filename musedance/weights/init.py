@@ -14,11 +14,12 @@ from omegaconf import OmegaConf
 from transformers import ASTFeatureExtractor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from musedance.errors import InputError
+from musedance.files import check_new_folder
 from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.pipeline import MuseDancePipeline
 
 from .byte_tokenizer import byte_tokenizer
-from .folder import check_output, save_folder
+from .folder import save_folder
 
 SIZES = ("tiny", "sd15")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -98,7 +99,7 @@ def init_folder(output: str | Path, size: str = "tiny", seed: int = 0, dtype: st
     Raises:
         InputError: an argument cannot be used, or the folder cannot be written.
     """
-    output, sections, dtype = check_output(output), load_sections(size), parse_dtype(dtype)
+    output, sections, dtype = check_new_folder(output), load_sections(size), parse_dtype(dtype)
     tokenizer = byte_tokenizer(sections["text_encoder"]["max_position_embeddings"])
     shared, _ = split_unet_section(sections["unet"])
     makers = {

@@ -144,7 +144,7 @@ def test_an_output_with_something_in_it_is_refused(dataset_folder: Path, tmp_pat
     assert write_shards(open_dataset(dataset_folder), tmp_path / "empty") == tmp_path / "empty"
     before = sorted(tmp_path.rglob("*"))
     for output in (tmp_path / "empty", tmp_path / "empty/dataset.json"):
-        with pytest.raises(InputError, match="is there already"):
+        with pytest.raises(InputError, match="exists already"):
             write_shards(open_dataset(dataset_folder), output)
     assert sorted(tmp_path.rglob("*")) == before
 
