@@ -111,7 +111,7 @@ def test_shards_are_made_once_and_read_by_all_actions(run: Callable[..., Ran]) -
     assert run("stats", "packed/a", "--json").out == run("stats", "my-dataset", "--json").out
     assert run("page", "packed/a").code == 0
     code, out, err = run("shard", "my-dataset", "packed/a")
-    assert (code, out) == (2, "") and "packed/a is there already" in err
+    assert (code, out) == (2, "") and "packed/a exists already" in err
 
 
 @pytest.mark.parametrize(
