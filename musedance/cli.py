@@ -43,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.traceback:
             os.environ["MUSEDANCE_TRACEBACK"] = "1"
         with one_line_warnings(), _end_signals_interrupt():
-            return options.command(options)
+            code: int = options.command(options)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # who reads our output has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt as error:
         complain(str(error) or "interrupted, nothing written")
         return FAILED

@@ -145,3 +145,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_who_has_read_enough_may_leave(run: Callable[..., Ran]) -> None:
+    """As `head` does: no complaint."""
+    command = [sys.executable, "-m", "musedance", "dataset", "stats", "my-dataset"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1
