@@ -125,5 +125,5 @@ def _span(entry: Any, duration: float) -> Span | None:
         return None
     if not (text and math.isfinite(start) and math.isfinite(end)):
         return None
-    start, end = max(start, 0.0), min(end, duration)
+    start, end = round(max(start, 0.0), 3), round(min(end, duration), 3)  # what is shorter than 1 ms is nothing
     return Span(start, end, text) if start < end else None

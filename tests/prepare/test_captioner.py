@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from musedance.datasets.clip import Clip, Span
@@ -102,6 +102,7 @@ entries = st.fixed_dictionaries({"start": times, "end": times, "text": st.one_of
 
 
 @given(st.lists(entries, max_size=4), st.integers(1, 200))
+@example([{"start": 0.0, "end": 1e-153, "text": "0"}], 18)
 def test_whatever_the_timeline_the_clip_accepts_it(timeline: list[dict[str, Any]], frames: int) -> None:
     duration = frames / 12
     caption = read_answer(answer(timeline), duration, "clip")
