@@ -24,6 +24,7 @@ Answer with JSON only: {"caption": "...", "timeline": [{"start": 0.0, "end": 1.5
 caption: the whole motion in one or two plain sentences in the present tense, at most 50 words.
 timeline: what happens when, in order, without gaps or overlaps, in seconds from the beginning of the video."""
 
+SHORTEST = 0.001  # seconds of a span
 _REFUSAL = re.compile(
     r"\W*(sorry|unfortunately|i apologi[sz]e"
     r"|i ?(['\u2019]?m|am) (sorry|unable|not able)|i (cannot|can not|can['\u2019]?t))\b",
@@ -125,5 +126,5 @@ def _span(entry: Any, duration: float) -> Span | None:
         return None
     if not (text and math.isfinite(start) and math.isfinite(end)):
         return None
-    start, end = round(max(start, 0.0), 3), round(min(end, duration), 3)  # what is shorter than 1 ms is nothing
-    return Span(start, end, text) if start < end else None
+    start, end = max(start, 0.0), min(end, duration)
+    return Span(start, end, text) if end - start >= SHORTEST else None
