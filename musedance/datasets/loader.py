@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 from transformers import ASTFeatureExtractor
 
@@ -53,6 +54,7 @@ class ClipLoader:
             collate_fn=collator,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
+            worker_init_fn=_limit_threads,
             timeout=timeout if num_workers else 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else each pass would take a number from the global one
@@ -82,6 +84,11 @@ class ClipLoader:
                     raise
                 raise RuntimeError(f"a worker that loads batches died ({type(error).__name__}: {error})") from error
             yield batch
+
+
+def _limit_threads(_: int) -> None:
+    """One for numpy in each worker, as torch does it for itself: else two workers are slower than one."""
+    threadpool_limits(1)
 
 
 def make_loader(
