@@ -20,6 +20,7 @@ from musedance.datasets.spec import ClipSpec
 from musedance.datasets.stage1 import WINDOW, Stage1Samples
 from musedance.datasets.stage2 import Stage2Samples
 from musedance.errors import InputError
+from musedance.media.video import Backend
 
 TIMEOUT = 600.0  # seconds for one batch: a file system that hangs ends the run
 
@@ -107,6 +108,7 @@ def make_loader(
     window: int = WINDOW,
     rates: DropRates | None = None,
     spec: ClipSpec | None = None,
+    video_backend: Backend = "pyav",
     max_failure_share: float = MAX_FAILURE_SHARE,
 ) -> ClipLoader:
     """Training batches of a dataset for a model.
@@ -126,6 +128,7 @@ def make_loader(
         window: stage 1's w, frames.
         rates: how often conditions are dropped.
         spec: canvas and windows, where they are not to be the model's.
+        video_backend: "pyav" or "decord": see `FileReader`.
         max_failure_share: see `ClipLoader`.
 
     Raises:
@@ -139,7 +142,7 @@ def make_loader(
         reader = CachedReader(dataset, cache, model, spec)
     else:
         extractor = ASTFeatureExtractor.from_pretrained(Path(model) / "feature_extractor") if stage == 2 else None
-        reader = FileReader(dataset, spec, extractor)
+        reader = FileReader(dataset, spec, extractor, video_backend)
     shared: dict[str, Any] = {"split": split, "seed": seed, "max_failure_share": max_failure_share}
     samples: ClipSamples = (
         Stage1Samples(reader, window=window, **shared) if stage == 1 else Stage2Samples(reader, **shared)

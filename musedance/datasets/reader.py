@@ -1,7 +1,9 @@
 """Pictures, music, text and masks of a clip, from its files."""
 
+import io
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from musedance.datasets.folder import Dataset, Part
 from musedance.datasets.spec import ClipSpec
 from musedance.media.audio import Audio, read_audio
 from musedance.media.image import fit_image
-from musedance.media.video import VideoReader
+from musedance.media.video import Backend, VideoReader
 from musedance.timeline import Timeline
 
 
@@ -59,15 +61,23 @@ class FileReader:
         dataset: from `open_dataset`.
         spec: canvas, frame rate and window.
         feature_extractor: AST's; stage 1 needs none.
+        backend: what decodes the clips' frames; decord reads plain folders, no shards.
     """
 
-    def __init__(self, dataset: Dataset, spec: ClipSpec, feature_extractor: ASTFeatureExtractor | None = None) -> None:
-        self.dataset, self.spec = dataset, spec
+    def __init__(
+        self,
+        dataset: Dataset,
+        spec: ClipSpec,
+        feature_extractor: ASTFeatureExtractor | None = None,
+        backend: Backend = "pyav",
+    ) -> None:
+        self.dataset, self.spec, self.backend = dataset, spec, backend
         self.shared = None
         self._feature_extractor = feature_extractor
 
     def pictures(self, clip: Clip, numbers: Sequence[int]) -> Tensor:
-        return read_pictures(self.dataset, clip, "video", numbers, self.spec.canvas(clip), Image.Resampling.LANCZOS)
+        canvas, resample = self.spec.canvas(clip), Image.Resampling.LANCZOS
+        return read_pictures(self.dataset, clip, "video", numbers, canvas, resample, self.backend)
 
     def music(self, clip: Clip, start: int) -> Tensor:
         return window_mel(read_sound(self.dataset, clip), start, self.spec, self._feature_extractor)
@@ -93,10 +103,11 @@ def read_pictures(
     numbers: Sequence[int],
     canvas: tuple[int, int],
     resample: Image.Resampling,
+    backend: Backend = "pyav",
 ) -> Tensor:
     """Frames of one of a clip's videos, cropped around the centre to the canvas's shape: uint8 `(n, H, W, 3)`."""
     times = (np.asarray(numbers) + 0.5) / clip.fps  # the middle of each frame
-    with reading(clip), dataset.open(clip, part) as file, VideoReader(file) as video:
+    with reading(clip), dataset.open(clip, part) as file, VideoReader(_source(file, backend), backend) as video:
         frames = video.frames_at(times)
     if frames.shape[1:3] != canvas:
         frames = np.stack([_fit(frame, canvas, resample) for frame in frames])
@@ -116,6 +127,11 @@ def window_mel(sound: Audio, start: int, spec: ClipSpec, feature_extractor: ASTF
     window = Timeline(start / spec.fps, spec.num_frames, spec.fps, segment_frames=spec.num_frames)
     waveform = segment_waveforms(sound, window, feature_extractor.sampling_rate)[0]
     return mel_spectrogram(feature_extractor, waveform)[0]
+
+
+def _source(file: BinaryIO, backend: Backend) -> BinaryIO | Path:
+    """What to open: decord wants a path, which a clip in a shard does not have."""
+    return Path(file.name) if backend == "decord" and isinstance(file, io.BufferedReader) else file
 
 
 def _fit(frame: np.ndarray, canvas: tuple[int, int], resample: Image.Resampling) -> np.ndarray:

@@ -17,6 +17,7 @@ from musedance.media.video_decoder import PyAVDecoder
 from musedance.media.video_file import source_name
 from musedance.media.video_frame import FrameShape
 
+Backend = Literal["pyav", "decord"]
 TIME_TOLERANCE = 1e-3  # seconds; many containers round time stamps to milliseconds
 
 
@@ -57,7 +58,7 @@ class VideoReader:
     has more than 16384 pixels a side, holds no picture that can be decoded, ...
     """
 
-    def __init__(self, source: str | Path | BinaryIO, backend: Literal["pyav", "decord"] = "pyav") -> None:
+    def __init__(self, source: str | Path | BinaryIO, backend: Backend = "pyav") -> None:
         if backend not in ("pyav", "decord"):
             raise InputError(f'the video backend must be "pyav" or "decord", not "{backend}"')
         self._name = source_name(source)
