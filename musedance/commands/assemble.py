@@ -8,6 +8,7 @@ HELP = "make a model folder from Stable Diffusion 1.5, AnimateDiff and AST"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be given on the command line."""
     sources = parser.add_argument_group("sources (folders, Hugging Face hub ids, or files)")
     sources.add_argument(
         "--sd", required=True, metavar="SOURCE", help="Stable Diffusion 1.5: folder, hub id, .safetensors or .ckpt"
@@ -36,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the command with parsed options; its exit code."""
     from musedance.weights.assemble import assemble
 
     arguments = {name: value for name, value in vars(options).items() if name not in ("command", "traceback")}

@@ -6,6 +6,7 @@ HELP = "check, describe, show, pack or cache a dataset folder"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be given on the command line."""
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def add(name: str, text: str, action: object) -> argparse.ArgumentParser:
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the command with parsed options; its exit code."""
     code: int = options.action(options)
     return code
 

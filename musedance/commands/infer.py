@@ -11,6 +11,7 @@ DEFAULTS = {field.name: field.default for field in fields(Job)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be given on the command line."""
     # Options of a job are absent unless given, so that a --jobs file and Job know what to fill in.
     job = parser.add_argument_group("the video (also the keys of a --jobs line, with underscores)")
 
@@ -62,6 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the command with parsed options; its exit code."""
     given = {name: value for name, value in vars(options).items() if name in DEFAULTS}
     run = {name: getattr(options, name) for name in ("model", "device", "dtype", "attention", "overwrite")}
     if options.jobs is not None:

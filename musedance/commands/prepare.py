@@ -11,6 +11,7 @@ _STAGE_OPTIONS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be given on the command line."""
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="video, folder of videos, or .txt with a path a line"
     )
@@ -78,6 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the command with parsed options; its exit code."""
     from musedance.errors import InputError
     from musedance.failures import FAILED, complain
     from musedance.prepare import make_stages, prepare

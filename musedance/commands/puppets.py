@@ -9,6 +9,7 @@ HELP = "make a dataset of drawn dancers with their music, in which everything is
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be given on the command line."""
     parser.add_argument("output", metavar="OUTPUT", help="dataset folder to make")
     parser.add_argument("--clips", type=int, required=True, metavar="N", help="how many clips; four come from a source")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^63 - 1 (default: %(default)s)")
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the command with parsed options; its exit code."""
     width, height = parse_size(options.size)
 
     from musedance.puppets.performance import World

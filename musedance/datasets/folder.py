@@ -1,6 +1,7 @@
 """A dataset folder: `dataset.json`, and for each split a `metadata.jsonl` with the clips' files beside it."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ DATASET_FILE, METADATA_FILE = "dataset.json", "metadata.jsonl"
 Part = Literal["video", "densepose", "truth"]
 
 
-class Dataset:
+class Dataset(ABC):
     """Clips with their files, however they are stored; `musedance.datasets.shards.open_dataset` opens any kind.
 
     Attributes:
@@ -50,17 +51,17 @@ class Dataset:
             raise InputError(f"split has to be one of {', '.join(SPLITS)}, not {name!r}")
         return [clip for clip in self.clips if clip.split == name]
 
+    @abstractmethod
     def read_rows(self) -> tuple[list[Clip], list[str]]:
         """All rows that can be used, and what is wrong with the others, each with file and line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self, clip: Clip, part: Part = "video") -> BinaryIO:
         """A clip's file as a seekable stream whose `name` is fit for messages.
 
         Raises:
             InputError: the clip has none, it is missing, or it leads out of the dataset's folder.
         """
-        raise NotImplementedError
 
 
 class DatasetFolder(Dataset):

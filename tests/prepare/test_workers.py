@@ -119,6 +119,7 @@ def test_workers_end_when_their_parent_is_killed(work: Any, tmp_path: Path) -> N
     pid = int((tmp_path / "pid").read_text())
     try:
         wait_for(lambda: is_gone(pid))
+        assert is_gone(pid)
     finally:
         if not is_gone(pid):
             os.kill(pid, signal.SIGKILL)
