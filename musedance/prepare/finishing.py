@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from musedance.datasets.clip import Clip
+from musedance.datasets.clip import SPLITS, Clip
 from musedance.datasets.folder import DATASET_FILE, DatasetFolder, write_dataset
 from musedance.errors import InputError
 from musedance.prepare.fingerprint import same_music
@@ -56,7 +56,9 @@ def _tidy(work: WorkFolder) -> None:
     """Remove what killed runs left."""
     for folder in (CLIPS, MASKS):
         shutil.rmtree(work.path / folder, ignore_errors=True)
-    for path in work.output.rglob(f"{TEMPORARY}*"):
+    # Only where this command writes: a feature cache in this folder may be in the making.
+    places = (work.output, work.path, *work.path.glob("*/"), *(work.output / split for split in SPLITS))
+    for path in (path for place in places for path in place.glob(f"{TEMPORARY}*") if path.is_file()):
         path.unlink()
 
 

@@ -67,6 +67,7 @@ _ON_HIP: Vector = (0.28, -0.62, 0.1)
 
 
 def wave(phase: float, amplitude: float) -> Pose:
+    """The raised right hand goes from side to side, outermost on the beats."""
     s = _swing(phase)
     angle = math.radians(24 + 42 * amplitude * s)
     hand = (0.5 + 0.48 * math.sin(angle), 0.2 + 0.48 * math.cos(angle), 0.15)
@@ -74,12 +75,14 @@ def wave(phase: float, amplitude: float) -> Pose:
 
 
 def bounce(phase: float, amplitude: float) -> Pose:
+    """Knees and arms bend, deepest on even beats."""
     down = amplitude * _accent(phase)
     hand = (0.42, -0.2 - 0.35 * down, 0.4)
     return Pose(crouch=0.34 * down, left_hand=hand, right_hand=hand, left_foot=(0.3, 0, 0), right_foot=(0.3, 0, 0))
 
 
 def side_step(phase: float, amplitude: float) -> Pose:
+    """To one side and to the other, a step a beat."""
     s, apart = -_swing(phase), abs(math.sin(math.pi * phase))
     lifted, out = 0.22 * amplitude * apart * s, 0.17 + 0.2 * amplitude * apart
     return Pose(
@@ -90,6 +93,7 @@ def side_step(phase: float, amplitude: float) -> Pose:
 
 
 def clap(phase: float, amplitude: float) -> Pose:
+    """Hands meet on even beats."""
     together = _accent(phase)
     apart = (0.35 + 0.4 * amplitude) * (1 - together) - 0.31 * together
     hand = (_aside(apart), -0.22 + 0.1 * together, 0.3 + 0.3 * together)
@@ -97,11 +101,13 @@ def clap(phase: float, amplitude: float) -> Pose:
 
 
 def spin(phase: float, amplitude: float) -> Pose:
+    """Once around in two beats, facing front or back on them."""
     hand = _arm(50 + 25 * amplitude)
     return Pose(yaw=_turn(phase), left_hand=hand, right_hand=hand, left_foot=(0.15, 0, 0), right_foot=(0.15, 0, 0))
 
 
 def kick(phase: float, amplitude: float) -> Pose:
+    """The right leg goes out, highest on even beats."""
     high = amplitude * _accent(phase)
     return Pose(
         right_foot=(0.2 + 0.62 * high, 0.5 * high, 0.25 * high), left_foot=(0.08, 0, 0), lean=0.22 * high,
@@ -110,6 +116,7 @@ def kick(phase: float, amplitude: float) -> Pose:
 
 
 def jump(phase: float, amplitude: float) -> Pose:
+    """Crouched on even beats, in the air on odd ones."""
     down = _accent(phase)
     high = max(0.0, 0.75 - down) / 0.75
     hand = _arm(25 + 125 * (1 - down))
@@ -119,18 +126,21 @@ def jump(phase: float, amplitude: float) -> Pose:
 
 
 def twist(phase: float, amplitude: float) -> Pose:
+    """Shoulders turn against the hips, farthest on the beats."""
     s = -amplitude * _swing(phase)
     hand = (0.4, -0.32, 0.65)
     return Pose(twist=1.15 * s, yaw=-0.4 * s, crouch=0.16, left_hand=hand, right_hand=hand, tilt=0.08 * s)
 
 
 def bow(phase: float, amplitude: float) -> Pose:
+    """Bends forward, lowest on even beats."""
     low = min(amplitude, 1.15) * _accent(phase)
     return Pose(yaw=0.55, pitch=1.2 * low, nod=0.25 * low, right_hand=(-0.7, -0.5, 0.45), left_hand=_arm(40 + 25 * low),
                 left_foot=(0.16, 0, 0), right_foot=(0.16, 0, 0))  # fmt: skip
 
 
 def arm_circles(phase: float, amplitude: float) -> Pose:
+    """Both hands go round, outwards on even beats."""
     angle = _turn(phase)
     # Outwards on even beats, over the head to the chest on odd ones, and on below.
     hand = (_aside(0.3 + 0.55 * amplitude * math.cos(angle)), 0.1 + 0.75 * amplitude * math.sin(angle), 0.3)
@@ -138,6 +148,7 @@ def arm_circles(phase: float, amplitude: float) -> Pose:
 
 
 def march(phase: float, amplitude: float) -> Pose:
+    """Knees rise in turn, highest on the beats."""
     s = _swing(phase)
     right, left = amplitude * max(s, 0.0), amplitude * max(-s, 0.0)
     return Pose(
@@ -147,6 +158,7 @@ def march(phase: float, amplitude: float) -> Pose:
 
 
 def point(phase: float, amplitude: float) -> Pose:
+    """The right hand points up on even beats, down across the body on odd ones."""
     up, s = _accent(phase), _swing(phase)
     high, low = _arm(120 + 20 * amplitude, 1.0), (-0.4, -0.62, 0.3)
     hand = (
@@ -159,12 +171,14 @@ def point(phase: float, amplitude: float) -> Pose:
 
 
 def sway(phase: float, amplitude: float) -> Pose:
+    """Raised arms and body lean from side to side, farthest on the beats."""
     s = -amplitude * _swing(phase)
     return Pose(lean=0.32 * s, sway=0.12 * s, tilt=0.15 * s, left_hand=_arm(160), right_hand=_arm(160),
                 left_foot=(0.3, 0, 0), right_foot=(0.3, 0, 0))  # fmt: skip
 
 
 def jumping_jack(phase: float, amplitude: float) -> Pose:
+    """Arms and legs apart on even beats, together on odd ones."""
     wide = _accent(phase)
     hand, out = _arm(20 + (110 + 25 * amplitude) * wide), 0.12 + 0.42 * amplitude * wide
     hop = 0.1 * math.sin(math.pi * phase) ** 2
@@ -172,6 +186,7 @@ def jumping_jack(phase: float, amplitude: float) -> Pose:
 
 
 def arm_swing(phase: float, amplitude: float) -> Pose:
+    """Hanging arms swing from side to side, farthest on the beats."""
     s = -amplitude * _swing(phase)
     left, right = _swung(s), _swung(-s)
     return Pose(left_hand=left, right_hand=right, sway=-0.16 * s, crouch=0.1, left_foot=(0.3, 0, 0),
@@ -179,6 +194,7 @@ def arm_swing(phase: float, amplitude: float) -> Pose:
 
 
 def freeze(phase: float, amplitude: float) -> Pose:
+    """Stands still."""
     return Pose(left_hand=(0.35, 0.62, 0.2), right_hand=_ON_HIP, left_foot=(0.34, 0, 0), right_foot=(0.24, 0, 0))
 
 

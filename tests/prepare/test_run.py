@@ -182,6 +182,20 @@ def test_a_run_that_ended_while_files_were_moved_is_finished(
     assert content(output, listing) == content(finished, listing)
 
 
+def test_what_others_are_writing_stays(finished: Path, videos: Path, stages: Stages, tmp_path: Path) -> None:
+    """`musedance dataset cache` keeps its files in the dataset's folder, and may be at work."""
+    output = tmp_path / "out"
+    shutil.copytree(finished, output)
+    theirs = output / "cache" / "clips" / ".musedance-0123456789abcdef.safetensors"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"half")
+    packing = output / ".musedance-0123456789abcdef"  # a folder: shards are packed beside the name they get
+    packing.mkdir()
+    prepare([videos], output, stages=stages, validation=0.3, test=0.0, **LIMITS)
+    assert theirs.read_bytes() == b"half"
+    assert packing.is_dir()
+
+
 def test_added_videos_are_added(
     finished: Path,
     videos: Path,
