@@ -27,11 +27,17 @@ class Purpose(IntEnum):
     CONTENT = 1
     CONDITIONS = 2
     REPLACEMENT = 3
+    NOISE = 4
 
 
 def sample_generator(seed: int, purpose: Purpose, key: SampleKey, attempt: int = 0) -> np.random.Generator:
     """The numbers for one sample; `attempt` counts the clips that took the place of one that cannot be read."""
     return _generator(seed, purpose, key.epoch, key.clip, key.repeat, attempt)
+
+
+def noise_seed(seed: int, key: SampleKey) -> int:
+    """What the sample's training noise is drawn from: 0 to 2^63 - 1, which `torch.Generator` takes."""
+    return int(sample_generator(seed, Purpose.NOISE, key).integers(2**63))
 
 
 def order_generator(seed: int, epoch: int) -> np.random.Generator:

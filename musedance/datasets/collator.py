@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from musedance.datasets.chance import Purpose, SampleKey, sample_generator
+from musedance.datasets.chance import Purpose, SampleKey, noise_seed, sample_generator
 from musedance.datasets.reader import SharedFeatures
 from musedance.datasets.samples import Sample
 from musedance.errors import InputError
@@ -82,6 +82,7 @@ class Collator:
         if not all(sample.content for sample in samples):
             return batch  # the loader ends the run: there were too many failures, or nothing to take a clip's place
         batch["ids"] = [sample.clip_id for sample in samples]
+        batch["noise_seeds"] = [noise_seed(self.seed, sample.key) for sample in samples]
         contents = [sample.content for sample in samples]
         dropped = [draw_dropped(sample.key, self.seed, self.rates) for sample in samples]
         batch |= self._pictures(contents, dropped) | self._text(contents, dropped)

@@ -2,15 +2,19 @@
 
 import math
 from collections import Counter
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from musedance.datasets.chance import SampleKey
+from musedance.datasets.chance import Purpose, SampleKey, noise_seed, order_generator, sample_generator
 from musedance.datasets.collator import Collator, DropRates, draw_dropped
+from musedance.datasets.loader import make_loader
 from musedance.datasets.reader import SharedFeatures
 from musedance.datasets.samples import Sample
+from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
 
 EVERYTHING = ("text", "reference", "music", "beats")
@@ -149,8 +153,46 @@ def test_a_sample_loses_the_same_in_any_company() -> None:
     together = collate(samples)
     alone = [collate([sample]) for sample in samples]
     turned = collate(samples[::-1])
-    for name in ("prompts", "reference_mask", "music_mask", "beats"):
+    for name in ("prompts", "reference_mask", "music_mask", "beats", "noise_seeds"):
         for i in range(30):
             for other in (alone[i][name][0], turned[name][29 - i]):
                 value = together[name][i]
                 assert torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
+
+
+def test_noise_seeds_differ_wherever_samples_do() -> None:
+    variants = [SampleKey(*key) for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    seeds = [noise_seed(seed, key) for key in [*keys(2000), *variants[3:]] for seed in (0, 1)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(type(seed) is int and 0 <= seed < 2**63 for seed in seeds)
+    assert max(seeds) > 0.99 * 2**63 and min(seeds) < 0.01 * 2**63
+    assert Collator(1)([stage2_sample(key) for key in variants])["noise_seeds"] == [noise_seed(1, k) for k in variants]
+    for seed in seeds[:20]:
+        torch.Generator().manual_seed(seed)
+
+
+def test_streams_stay_as_they_are() -> None:
+    """With other numbers, runs that go on would train on other samples: a new purpose comes last."""
+    numbers = {
+        Purpose.CONTENT: 8207672149123973377,
+        Purpose.CONDITIONS: 5029685213385854048,
+        Purpose.REPLACEMENT: 2085621547420887018,
+        Purpose.NOISE: 1663391291310016257,
+    }
+    for purpose, number in numbers.items():
+        assert sample_generator(7, purpose, SampleKey(3, 2, 1)).integers(2**63) == number
+    assert order_generator(7, 2).integers(2**63) == 8990436654238933835
+
+
+def test_noise_seeds_come_with_the_batches_whoever_reads_them(dataset_folder: Path, tiny_folder: Path) -> None:
+    spec = ClipSpec(pixels=48 * 48, multiple=8, fps=12, num_frames=24, num_motion_frames=2)
+
+    def batches(count: int, **options: int) -> list[tuple[list[str], list[int]]]:
+        loader = make_loader(dataset_folder, tiny_folder, stage=1, batch_size=2, spec=spec, **options)
+        return [(batch["ids"], batch["noise_seeds"]) for batch in islice(loader, count)]
+
+    read = batches(5)
+    assert len({seed for _, seeds in read for seed in seeds}) == sum(len(ids) for ids, _ in read)
+    assert batches(2, num_workers=1) == read[:2]
+    assert batches(2, start=3) == read[3:]
+    assert all(mine != other for (_, mine), (_, other) in zip(batches(2, seed=1), read, strict=False))
