@@ -89,7 +89,7 @@ def test_training_says_that_it_is_not_there(stage: int) -> None:
 def test_constraints_pin_what_setup_asks_for(setup: configparser.ConfigParser) -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {re.split("==", line)[0].lower().replace("_", "-") for line in lines if "==" in line}
-    extras = [setup["options.extras_require"][name] for name in ("test", "data", "decord")]
+    extras = [setup["options.extras_require"][name] for name in ("test", "data", "decord", "train")]
     wanted = " ".join([setup["options"]["install_requires"], *extras]).split()
     assert {re.split(r"[<>=[]", name)[0].lower().replace("_", "-") for name in wanted} - {"musedance"} <= pins
     assert all("+" not in line for line in lines), "a local version such as +cpu cannot be installed everywhere"

@@ -1,0 +1,1 @@
+"""Training: what train_stage1.py and train_stage2.py share."""
