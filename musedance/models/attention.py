@@ -1,7 +1,6 @@
 """Attention with reference tokens joined as keys and values, and what both UNets refuse to lose it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,15 +10,15 @@ from diffusers.utils import is_xformers_available
 from torch import Tensor
 
 
-@dataclass
 class FeatureRecorder:
     """Collects one tensor per layer, in the order in which the layers run.
 
-    An object rather than a list or a dict, because offloading hooks copy containers among a module's arguments
-    and whatever is written into the copy is lost.
+    A plain class, no list, dict or dataclass: offloading hooks and FSDP2 copy those among a module's arguments, and
+    whatever is written into the copy is lost.
     """
 
-    features: list[Tensor] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.features: list[Tensor] = []
 
 
 class MuseDanceAttnProcessor:
