@@ -1,0 +1,66 @@
+"""accelerate, set up for a run: processes, precision, trackers."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
+from torch.distributed.fsdp import MixedPrecisionPolicy
+
+from musedance.errors import InputError
+from musedance.training.config import TrainingConfig
+from musedance.training.log import check_trackers
+
+TIMEOUT = timedelta(hours=2)  # ranks wait for each other while one of them validates or writes
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """One process, DDP, FSDP2 or DeepSpeed: whichever `accelerate launch`, `torchrun` or Slurm's variables ask for.
+
+    Python's, NumPy's and torch's random numbers are seeded alike on all ranks: a module that is made later has the
+    same weights everywhere, which FSDP2 needs since each rank keeps its own shard.
+
+    Raises:
+        InputError: the precision or the kind of parallelism cannot be had here.
+    """
+    check_trackers(config.log.trackers)
+    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    try:
+        accelerator = Accelerator(
+            cpu=cpu,
+            mixed_precision=config.memory.precision,
+            gradient_accumulation_steps=config.accumulation,
+            log_with=list(config.log.trackers) or None,
+            project_config=ProjectConfiguration(config.output, logging_dir=str(Path(config.output) / "tensorboard")),
+            step_scheduler_with_optimizer=False,
+            kwargs_handlers=[
+                InitProcessGroupKwargs(timeout=TIMEOUT),
+                DistributedDataParallelKwargs(gradient_as_bucket_view=True),
+            ],
+        )
+    except (ValueError, ImportError) as error:
+        raise InputError(f"accelerate cannot start: {error}") from error
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        _configure_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
+    elif accelerator.is_fsdp2:
+        # accelerate's own policy would cast every argument to 16 bits, times in frames too, and sum gradients in them.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy()
+    set_seed(config.seed % 2**32)  # NumPy takes 32 bits
+    return accelerator
+
+
+def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig) -> None:
+    """What DeepSpeed would otherwise take from a data loader and an optimizer of its own; autocast as everywhere else.
+
+    Its "bf16" would cast the weights themselves, so that their moving average stood still: a step of 1e-5 is less than
+    the last digit.
+    """
+    settings["train_micro_batch_size_per_gpu"] = config.batch_size
+    settings["gradient_accumulation_steps"] = config.accumulation
+    settings["gradient_clipping"] = config.optim.max_grad_norm
+    settings["zero_allow_untested_optimizer"] = True
+    if config.memory.precision == "bf16":
+        settings["bf16"] = {"enabled": False}
+        settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
