@@ -79,7 +79,8 @@ def start_training() -> Iterator[Callable[..., subprocess.Popen]]:
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
 
 
 @pytest.fixture
