@@ -40,6 +40,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--output", metavar="FOLDER", help="folder of the cache (default: FOLDER/cache)")
     cache.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     cache.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: %(default)s)")
+    said = "if training is to have another than the model's"
+    cache.add_argument("--size", type=int, metavar="PX", help=f"clips.size, {said}")
+    cache.add_argument("--num-frames", type=int, metavar="K", help=f"clips.num_frames, {said}")
+    cache.add_argument("--fps", type=float, metavar="N", help=f"clips.fps, {said}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,8 +102,12 @@ def _shard(options: argparse.Namespace) -> int:
 
 def _cache(options: argparse.Namespace) -> int:
     from musedance.datasets.cache import build_cache
+    from musedance.datasets.spec import ClipSpec
 
-    print(build_cache(options.folder, options.model, options.output, device=options.device, dtype=options.dtype))
+    spec = ClipSpec.of_model(options.model)
+    spec = spec.changed(size=options.size, fps=options.fps, num_frames=options.num_frames)
+    where = {"device": options.device, "dtype": options.dtype}
+    print(build_cache(options.folder, options.model, options.output, spec=spec, **where))
     return 0
 
 

@@ -1,7 +1,7 @@
 """What a model wants its clips to be; read from the configs of its folder, without its weights."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,38 @@ class ClipSpec:
             num_motion_frames=unet["num_motion_frames"],
             grid=grid,
         )
+
+    def changed(
+        self, *, size: int | None = None, fps: float | None = None, num_frames: int | None = None
+    ) -> "ClipSpec":
+        """The same with other values, where they are given.
+
+        Args:
+            size: side of a square with as many pixels as a canvas, a multiple of `multiple`.
+            fps: frames per second, 1 or more.
+            num_frames: K, at least M.
+
+        Raises:
+            InputError: a value cannot be.
+        """
+        spec = self
+        if size is not None:
+            if size < 1 or size % self.multiple:
+                raise InputError(f"size has to be a multiple of {self.multiple}, not {size}")
+            spec = replace(spec, pixels=size**2)
+        if fps is not None:
+            if fps < 1:
+                raise InputError(f"fps has to be at least 1, not {fps}")
+            spec = replace(spec, fps=fps)
+        if num_frames is not None:
+            least = max(1, self.num_motion_frames)
+            if num_frames < least:
+                raise InputError(
+                    f"num_frames has to be at least {least}, since the last {self.num_motion_frames} frames of a "
+                    f"segment are the next one's motion frames; not {num_frames}"
+                )
+            spec = replace(spec, num_frames=num_frames)
+        return spec
 
     def canvas(self, clip: Clip) -> tuple[int, int]:
         """(height, width) to which a clip's pictures are brought: its bucket."""

@@ -1,7 +1,6 @@
 """Where a stage starts: a pipeline folder of the right stage, its networks, and what its clips are to be."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +64,10 @@ def training_spec(model: Path, clips: ClipsConfig) -> ClipSpec:
         InputError: a value cannot be, or the music encoder cannot hear so long a segment.
     """
     spec = ClipSpec.of_model(model)
-    if clips.size is not None:
-        if clips.size < 1 or clips.size % spec.multiple:
-            raise InputError(f"clips.size has to be a multiple of {spec.multiple}, not {clips.size}")
-        spec = replace(spec, pixels=clips.size**2)
-    if clips.fps is not None:
-        if clips.fps < 1:
-            raise InputError(f"clips.fps has to be at least 1, not {clips.fps}")
-        spec = replace(spec, fps=clips.fps)
-    if clips.num_frames is not None:
-        least = max(1, spec.num_motion_frames)
-        if clips.num_frames < least:
-            raise InputError(
-                f"clips.num_frames has to be at least {least}, since the last {spec.num_motion_frames} frames of a "
-                f"segment are the next one's motion frames; not {clips.num_frames}"
-            )
-        spec = replace(spec, num_frames=clips.num_frames)
+    try:
+        spec = spec.changed(size=clips.size, fps=clips.fps, num_frames=clips.num_frames)
+    except InputError as error:
+        raise InputError(f"clips.{error}") from error
     segment = Timeline(0.0, spec.num_frames, spec.fps, spec.num_frames)
     check_segment_length(segment, _read_json(model / "music_encoder" / "config.json")["ast_config"])
     return spec
