@@ -27,7 +27,7 @@ def explain(error: Exception, where: str = "") -> int:
     """
     if isinstance(error, InputError):
         message, code = str(error), BAD_INPUT
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error):
         message, code = "out of memory; a smaller --size or a dtype of 16 bits needs less", FAILED
     elif isinstance(error, OSError):
         message, code = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part), FAILED
@@ -54,9 +54,13 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Python's own error, torch's on a GPU, and what torch raises on a CPU (a plain RuntimeError)."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Python's own error, torch's on a GPU, what torch raises on a CPU (a plain RuntimeError), and cuBLAS's."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
-        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error))
+        and (
+            type(error).__name__ == "OutOfMemoryError"
+            or "can't allocate memory" in str(error)
+            or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)  # no room for its workspace
+        )
     )

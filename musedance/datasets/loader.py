@@ -1,5 +1,6 @@
 """The way from a dataset to training batches, put together."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class ClipLoader:
             collate_fn=collator,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            worker_init_fn=_limit_threads,
+            worker_init_fn=_start_worker,
             timeout=timeout if num_workers else 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else each pass would take a number from the global one
@@ -87,8 +88,14 @@ class ClipLoader:
             yield batch
 
 
-def _limit_threads(_: int) -> None:
-    """One for numpy in each worker, as torch does it for itself: else two workers are slower than one."""
+def _start_worker(_: int) -> None:
+    """First thing in a worker: one thread for numpy, and a process group of its own.
+
+    With more threads, as torch limits its own, two workers are slower than one. SIGTERM and Ctrl-C are sent to whole
+    groups (by torchrun, Slurm, a terminal): training then finishes its step and saves, and a worker that dies before
+    would be an error. Ignoring SIGTERM here would not do: with it a worker that waits is ended when training is.
+    """
+    os.setpgid(0, 0)
     threadpool_limits(1)
 
 

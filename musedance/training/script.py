@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from musedance.errors import InputError
-from musedance.failures import FAILED, complain, explain, one_line_warnings
+from musedance.failures import FAILED, complain, explain, is_out_of_memory, one_line_warnings
 from musedance.training.config import TrainingConfig
 from musedance.training.config_file import find_config, load_config
 
@@ -62,7 +62,7 @@ def _hide_loading_bars() -> None:
 
 def _explain(error: Exception, config: TrainingConfig, where: str) -> int:
     from musedance.training.health import TrainingStopped
-    from musedance.training.memory import advice, is_out_of_memory
+    from musedance.training.memory import advice
 
     if is_out_of_memory(error):
         complain(f"error: {where}out of memory; {advice(config)}")
