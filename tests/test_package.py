@@ -78,14 +78,6 @@ def test_other_ways_to_call_it(arguments: list[str], tmp_path: Path) -> None:
     assert ran.stderr == "musedance: error: music and prompt not given\n"
 
 
-@pytest.mark.parametrize("stage", [1, 2])
-def test_training_says_that_it_is_not_there(stage: int) -> None:
-    ran = subprocess.run([sys.executable, str(ROOT / f"train_stage{stage}.py")], text=True, capture_output=True)
-    assert ran.returncode == 1
-    assert ran.stderr.count("\n") == 1
-    assert "not part of this version" in ran.stderr
-
-
 def test_constraints_pin_what_setup_asks_for(setup: configparser.ConfigParser) -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {re.split("==", line)[0].lower().replace("_", "-") for line in lines if "==" in line}
