@@ -44,11 +44,22 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         raise InputError(f"accelerate cannot start: {error}") from error
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         _configure_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
-    elif accelerator.is_fsdp2:
-        # accelerate's own policy would cast every argument to 16 bits, times in frames too, and sum gradients in them.
-        accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy()
+    elif accelerator.distributed_type == DistributedType.FSDP:
+        _configure_fsdp(accelerator.state.fsdp_plugin)
     set_seed(config.seed % 2**32)  # NumPy takes 32 bits
     return accelerator
+
+
+def _configure_fsdp(plugin: Any) -> None:
+    """Autocast as everywhere else: accelerate's own policy would cast every argument to 16 bits, times too."""
+    if plugin.fsdp_version != 2:
+        raise InputError("of FSDP only version 2 is supported: see configs/accelerate/fsdp2.yaml")
+    if plugin.cpu_ram_efficient_loading:
+        raise InputError(
+            "fsdp_cpu_ram_efficient_loading would leave the frozen encoders empty on all ranks but the first: "
+            "set it to false, as in configs/accelerate/fsdp2.yaml"
+        )
+    plugin.mixed_precision_policy = MixedPrecisionPolicy()
 
 
 def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig) -> None:
@@ -57,6 +68,10 @@ def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig) -> No
     Its "bf16" would cast the weights themselves, so that their moving average stood still: a step of 1e-5 is less than
     the last digit.
     """
+    if settings["zero_optimization"]["stage"] > 2:
+        raise InputError("of DeepSpeed ZeRO stages 1 and 2 are supported; where the weights are too large, use FSDP2")
+    if config.memory.precision == "fp16":
+        raise InputError("DeepSpeed's fp16 casts the weights themselves: set memory.precision=bf16")
     settings["train_micro_batch_size_per_gpu"] = config.batch_size
     settings["gradient_accumulation_steps"] = config.accumulation
     settings["gradient_clipping"] = config.optim.max_grad_norm
