@@ -11,7 +11,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from musedance.errors import InputError
 from musedance.training.config import TrainingConfig
-from musedance.training.log import check_trackers
+from musedance.training.trackers import check_trackers
 
 TIMEOUT = timedelta(hours=2)  # ranks wait for each other while one of them validates or writes
 

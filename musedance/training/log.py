@@ -1,4 +1,4 @@
-"""What a run writes down and shows: a row of numbers every few steps, the trackers' curves, and a progress bar."""
+"""What a run writes down and shows: a row of numbers every few steps, and a progress bar."""
 
 import json
 import math
@@ -14,16 +14,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import gather_object
-from omegaconf import OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
 from musedance.errors import InputError
 from musedance.failures import complain
 from musedance.files import appearing
-from musedance.training.config import LogConfig, TrainingConfig
+from musedance.training.config import LogConfig
 from musedance.training.objective import Losses
 
 METRICS = "metrics.jsonl"  # in the folder of a run
@@ -214,46 +212,6 @@ def read_rows(path: Path) -> list[dict[str, float | None]]:
             if number < len(lines):
                 raise InputError(f"line {number} of {path} is no row of numbers: remove it") from error
     return rows
-
-
-def check_trackers(names: Sequence[str]) -> None:
-    """Whether accelerate can start them.
-
-    Raises:
-        InputError: one is unknown or not installed.
-    """
-    for name in names:
-        if name not in LOGGER_TYPE_TO_CLASS:
-            raise InputError(f"log.trackers: no tracker is named {name}; there are {', '.join(LOGGER_TYPE_TO_CLASS)}")
-        if name not in [str(tracker) for tracker in get_available_trackers()]:
-            package = '"musedance[train]"' if name == "tensorboard" else name
-            raise InputError(f"log.trackers: {name} is not installed: pip install {package}, or set log.trackers=[]")
-
-
-def init_trackers(accelerator: Accelerator, config: TrainingConfig, *, step: int) -> None:
-    """Start the accelerator's trackers; every rank calls this. TensorBoard's files go to `musedance` in `logging_dir`.
-
-    Args:
-        accelerator: made with `config.log.trackers`, after `check_trackers`.
-        config: its values are handed to the trackers when a run starts, as `optim.lr` and so on.
-        step: steps done already: TensorBoard forgets what it was told of later ones.
-    """
-    accelerator.init_trackers(
-        "musedance",
-        config=None if step else _flatten(OmegaConf.to_container(OmegaConf.structured(config))),
-        init_kwargs={"tensorboard": {"purge_step": step + 1}} if step else {},
-    )
-
-
-def _flatten(values: Any, prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Dotted names and plain values: TensorBoard takes neither lists nor null."""
-    flat: dict[str, bool | int | float | str] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, bool | int | float | str) else json.dumps(value)
-    return flat
 
 
 def _keep_rows(path: Path, step: int) -> None:

@@ -25,7 +25,7 @@ from musedance.training.curves import draw_curves
 from musedance.training.data_check import check_clips
 from musedance.training.export import export_folder, trained_weights
 from musedance.training.health import Health, gather_ids
-from musedance.training.log import METRICS, TrainingLog, init_trackers
+from musedance.training.log import METRICS, TrainingLog
 from musedance.training.moving_average import MovingAverage
 from musedance.training.objective import Losses, Objective
 from musedance.training.optimizer import make_optimizer, make_schedule, restore_schedule, schedule_state
@@ -33,6 +33,7 @@ from musedance.training.run_folder import CHECKPOINTS, MODEL, write_run
 from musedance.training.scheduler import check_same_schedule, training_scheduler
 from musedance.training.starting_point import training_spec
 from musedance.training.stop import StopSignal
+from musedance.training.trackers import init_trackers
 from musedance.training.trainable import train_mode, trained_parameters
 from musedance.training.validation import Validator, log_validation
 from musedance.weights.fingerprint import fingerprint

@@ -14,14 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import ProjectConfiguration
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import musedance.training.log
 from musedance.errors import InputError
-from musedance.training.config import LogConfig, Stage2Config
-from musedance.training.log import METRICS, TrainingLog, check_trackers, init_trackers, read_rows
+from musedance.training.config import LogConfig
+from musedance.training.log import METRICS, TrainingLog, read_rows
 from musedance.training.objective import Losses
 
 SPEED = {"samples_per_s", "step_s", "data_wait_share", "peak_memory_gib"}  # of the machine, not of the run
@@ -290,62 +287,6 @@ def test_without_a_terminal_there_is_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "musedance: step 1 of 100: loss 0.125, lr 0.0001, samples/s 0.286, 11:33 left"
     assert [line.split()[2] for line in lines] == ["1", "10", "19"]
-
-
-# Trackers
-
-
-def tracked(folder: Path, step: int) -> tuple[Accelerator, TrainingLog]:
-    project = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "tensorboard"))
-    accelerator = Accelerator(cpu=True, log_with=["tensorboard"], project_config=project)
-    config = Stage2Config(model="M", output=str(folder))
-    config.data.root = "D"
-    init_trackers(accelerator, config, step=step)
-    return accelerator, make_log(folder, step=step, accelerator=accelerator)
-
-
-def test_tensorboard_shows_a_resumed_run_as_one_curve(tmp_path: Path) -> None:
-    accelerator, log = tracked(tmp_path, 0)
-    train(log, 0, 17)  # rows at 5, 10 and 15
-    for tracker in accelerator.trackers:
-        tracker.finish()
-    accelerator, log = tracked(tmp_path, 10)
-    for step in range(11, 21):
-        log.add_pass(losses(1000.0 + step))
-        add(log, step)
-        if log.due(step):
-            log.write(step)
-    for tracker in accelerator.trackers:
-        tracker.finish()
-
-    events = EventAccumulator(str(tmp_path / "tensorboard" / "musedance")).Reload()
-    curve = {event.step: event.value for event in events.Scalars("loss")}
-    assert len(events.Scalars("loss")) == len(curve) == 4  # not a step twice
-    assert curve.keys() == {5, 10, 15, 20} and curve[15] == 1013.0 and max(curve[5], curve[10]) < 1
-    rows = read_rows(tmp_path / METRICS)
-    assert curve == {row["step"]: pytest.approx(row["loss"], rel=1e-6) for row in rows}
-    assert set(events.Tags()["scalars"]) == {name for row in rows for name in row if name != "step"}
-
-
-def test_trackers_know_the_config(tmp_path: Path) -> None:
-    tracked(tmp_path, 0)
-    tracked(tmp_path, 3)
-    (written,) = (tmp_path / "tensorboard").rglob("hparams.yml")  # once for a run
-    text = written.read_text()
-    assert "optim.lr: 1.0e-05" in text and "data.cache: 'null'" in text and "optim.betas: '[0.9, 0.999]'" in text
-
-
-def test_trackers_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_trackers([])
-    check_trackers(["tensorboard"])
-    with pytest.raises(InputError, match=r"no tracker is named tensorbord; there are .*tensorboard, .*wandb"):
-        check_trackers(["tensorboard", "tensorbord"])
-    missing = next(name for name in LOGGER_TYPE_TO_CLASS if name not in get_available_trackers())
-    with pytest.raises(InputError, match=f"{missing} is not installed: pip install {missing}, or set log.trackers="):
-        check_trackers([missing])
-    monkeypatch.setattr(musedance.training.log, "get_available_trackers", list)
-    with pytest.raises(InputError, match=r'tensorboard is not installed: pip install "musedance\[train\]"'):
-        check_trackers(["tensorboard"])
 
 
 # Two processes
