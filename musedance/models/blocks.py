@@ -5,6 +5,7 @@ In every block: resnet -> spatial transformer (reference, then text) -> music ->
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class TemporalBlock(nn.Module):
             self.motion_modules = nn.ModuleList(modules)
         self.gradient_checkpointing = False
 
-    def run(self, module: nn.Module, *args: Any) -> Tensor:
+    def run(self, module: Callable[..., Any], *args: Any) -> Any:
         """Call a layer, under gradient checkpointing where that is on."""
         if torch.is_grad_enabled() and self.gradient_checkpointing:
             return self._gradient_checkpointing_func(module, *args)
@@ -80,7 +81,7 @@ class TemporalBlock(nn.Module):
         if self.attentions is not None:
             reference = (context.reference or {}).get(f"{self.name}.attentions.{i}")
             kwargs = {"reference": reference, "reference_mask": context.reference_mask, "num_frames": frames}
-            x = self.attentions[i](x, encoder_hidden_states=text, cross_attention_kwargs=kwargs, return_dict=False)[0]
+            x = self.run(partial(self.attentions[i], cross_attention_kwargs=kwargs, return_dict=False), x, text)[0]
         if self.motion_modules is not None and context.recorder is not None:
             context.recorder.features.append(x.unflatten(0, (-1, frames)))
         if context.spatial_only:

@@ -103,13 +103,5 @@ class MuseDanceNetworks(nn.Module):
         motion = None
         if motion_latents is not None and self.unet.config.use_motion_modules:
             motion = self.encode_motion(motion_latents, text, reference, reference_mask)
-        return self.unet(
-            noisy_latents,
-            timestep,
-            text,
-            reference=reference,
-            reference_mask=reference_mask,
-            motion=motion,
-            **conditions,
-            return_dict=False,
-        )[0]
+        told = {"reference": reference, "reference_mask": reference_mask, "motion": motion, **conditions}
+        return self.unet(noisy_latents, timestep, text, **told).sample

@@ -12,7 +12,7 @@ from musedance.training.log import BUCKETS, read_rows
 Curve = list[tuple[float, float]]  # (step, value), by step
 Colour = tuple[int, int, int]
 
-WIDTH, HEIGHT, MARGIN = 800, 450, (90, 60, 30, 50)  # of a panel, pixels; margins left, top, right, bottom
+WIDTH, HEIGHT, MARGIN = 800, 450, (90, 90, 30, 50)  # of a panel, pixels; margins left, top, right, bottom
 SCALE = 2  # drawn so many times as large and reduced, for smooth lines
 TICKS, TITLE_SIZE, TEXT_SIZE, LINE, DOT = 5, 24, 18, 2, 6
 BACKGROUND, INK, GRID = (255, 255, 255), (30, 30, 30), (225, 225, 225)
@@ -96,7 +96,7 @@ def _panel(title: str, curves: Sequence[Curve], colours: Sequence[Colour], names
             x, y = place(*curve[0])
             draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), colour)
     for index, name in enumerate(names):
-        x, y = right - 120 * SCALE, top + (12 + 24 * index) * SCALE
+        x, y = left + 125 * index * SCALE, top - 24 * SCALE
         draw.line((x, y, x + 24 * SCALE, y), colours[index], LINE * SCALE)
         draw.text((x + 34 * SCALE, y), name, INK, font, anchor="lm")
     return image.reduce(SCALE)

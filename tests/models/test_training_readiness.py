@@ -1,11 +1,14 @@
 """Gradients, dtypes, shapes and files: what training and any other program need of the networks."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
+from musedance.models.blocks import TemporalBlock
 
 
 def gradients(networks, batch, share=1.0):
@@ -55,6 +58,32 @@ def test_checkpointing_saves_activations(tiny):
     networks.unet.enable_gradient_checkpointing()
     networks.reference_net.enable_gradient_checkpointing()
     assert kept(networks) < 0.5 * plain
+
+
+def test_spatial_transformers_are_computed_again_as_a_whole(tiny):
+    """diffusers' way, by the blocks inside, keeps more; both give the gradients of no checkpointing at all."""
+
+    def kept(networks):
+        sizes = {}
+
+        def pack(tensor):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            networks.train()(**tiny.batch(frames=12))
+        return sum(sizes.values())
+
+    networks = tiny.networks()
+    networks.unet.enable_gradient_checkpointing()
+    whole = kept(networks)
+    UNet2DConditionModel.enable_gradient_checkpointing(networks.unet)
+    for block in networks.unet.modules():
+        if isinstance(block, TemporalBlock):
+            block.run = lambda module, *args, run=block.run: (
+                module(*args) if isinstance(module, partial) else run(module, *args)
+            )
+    assert whole < 0.9 * kept(networks)
 
 
 def test_two_accumulated_half_batches_equal_the_whole(tiny):

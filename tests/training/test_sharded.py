@@ -47,7 +47,7 @@ def test_a_sharded_run_equals_one_with_copies(small_model, puppet_data, run_trai
     """Loss by loss and weight by weight; also when it was broken off, with a validation and the moving average."""
     launcher = tmp_path / "launcher.py"
     launcher.write_text(LAUNCHER)
-    given = [f"model={small_model}", f"data.root={puppet_data}", "memory.precision=bf16", "ema_decay=0.9"]
+    given = [f"model={small_model}", f"data.root={puppet_data}", "ema_decay=0.9"]
     given += ["memory.gradient_checkpointing=true", "validation.samples=1", "validation.steps=1", "steps=3"]
     given += ["optim.eps=1", "optim.lr=0.1"]  # with Adam's small one a step is the sign of a gradient, of whatever size
     copies, shards = tmp_path / "copies", tmp_path / "shards"
@@ -61,7 +61,7 @@ def test_a_sharded_run_equals_one_with_copies(small_model, puppet_data, run_trai
     ran = run_training(1, f"output={shards}", *given, "validation.every=0", "--resume", "latest", **sharded)
     assert ran.returncode == 0, ran.stderr
 
-    assert losses(shards) == pytest.approx(losses(copies), rel=1e-3)
+    assert losses(shards) == pytest.approx(losses(copies), rel=1e-4)
     for component in ("unet", "reference_net", "mask_encoder"):
         found, expected, before = (
             load_file(folder / component / "diffusion_pytorch_model.safetensors")
