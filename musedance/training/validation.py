@@ -71,8 +71,8 @@ class _Sample:
 class Validator:
     """Generates fixed held-out clips and holds them against the true ones.
 
-    Construct it before training: what is wrong is found then. With `validation.every=0`, or no clip in the validation
-    split that is long enough, it warns that there is no validation.
+    Construct it before training: what is wrong is found then. With `validation.every=0` there is no validation, nor
+    without a clip in the validation split that is long enough, of which it warns.
 
     Args:
         config: `model`, `seed`, `data` and `validation` are read.
@@ -102,7 +102,6 @@ class Validator:
                 f"{most}, not {asked.every}, {asked.samples} and {asked.steps}"
             )
         if asked.every == 0:
-            warnings.warn("there is no validation: validation.every is 0", stacklevel=2)
             return
         image_metrics()
         data, backend = config.data, cast(Backend, config.data.video_backend)

@@ -11,6 +11,19 @@ from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, Reference
 from musedance.models.blocks import TemporalBlock
 
 
+def kept_bytes(networks, batch):
+    """What is kept for the backward pass, counted by autograd's own hooks."""
+    sizes = {}
+
+    def pack(tensor):
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        networks.train()(**batch)
+    return sum(sizes.values())
+
+
 def gradients(networks, batch, share=1.0):
     """Gradients of a loss that is a mean over samples."""
     prediction = networks(**batch)
@@ -40,50 +53,25 @@ def test_checkpointed_gradients_equal_plain_ones(tiny):
 
 
 def test_checkpointing_saves_activations(tiny):
-    """Bytes kept for the backward pass, counted by autograd's own hooks."""
-
-    def kept(networks):
-        sizes = {}
-
-        def pack(tensor):
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            networks.train()(**tiny.batch(frames=12))
-        return sum(sizes.values())
-
     networks = tiny.networks()
-    plain = kept(networks)
+    plain = kept_bytes(networks, tiny.batch(frames=12))
     networks.unet.enable_gradient_checkpointing()
     networks.reference_net.enable_gradient_checkpointing()
-    assert kept(networks) < 0.5 * plain
+    assert kept_bytes(networks, tiny.batch(frames=12)) < 0.5 * plain
 
 
 def test_spatial_transformers_are_computed_again_as_a_whole(tiny):
-    """diffusers' way, by the blocks inside, keeps more; both give the gradients of no checkpointing at all."""
-
-    def kept(networks):
-        sizes = {}
-
-        def pack(tensor):
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            networks.train()(**tiny.batch(frames=12))
-        return sum(sizes.values())
-
+    """diffusers' way, by the blocks inside, keeps more."""
     networks = tiny.networks()
     networks.unet.enable_gradient_checkpointing()
-    whole = kept(networks)
+    whole = kept_bytes(networks, tiny.batch(frames=12))
     UNet2DConditionModel.enable_gradient_checkpointing(networks.unet)
     for block in networks.unet.modules():
         if isinstance(block, TemporalBlock):
             block.run = lambda module, *args, run=block.run: (
                 module(*args) if isinstance(module, partial) else run(module, *args)
             )
-    assert whole < 0.9 * kept(networks)
+    assert whole < 0.9 * kept_bytes(networks, tiny.batch(frames=12))
 
 
 def test_two_accumulated_half_batches_equal_the_whole(tiny):

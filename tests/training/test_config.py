@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import get_type_hints
@@ -14,7 +14,7 @@ import yaml
 from accelerate.utils import LoggerType
 
 from musedance.errors import InputError
-from musedance.training.config import OptimConfig, Stage1Config, Stage2Config, TrainingConfig
+from musedance.training.config import DropConfig, OptimConfig, Stage1Config, Stage2Config, TrainingConfig
 from musedance.training.config_check import COMMON, STAGE1, STAGE2, TRACKERS
 from musedance.training.config_file import (
     RESUMABLE,
@@ -381,3 +381,10 @@ print(sorted({"torch", "numpy", "diffusers", "transformers", "accelerate"} & set
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
     assert ran.stdout.splitlines()[0].startswith("model, output and data.root are not given")
     assert ran.stdout.splitlines()[1] == "[]"
+
+
+def test_drop_rates_are_the_collators() -> None:
+    """They stand in both, since reading a config must not cost the seconds that torch takes to import."""
+    from musedance.datasets.collator import DropRates
+
+    assert asdict(DropConfig()) == asdict(DropRates())

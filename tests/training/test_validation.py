@@ -248,17 +248,20 @@ def test_no_clip_can_be_read(small_model, damaged_data, tmp_path):
     log_validation(Accelerator(cpu=True), result, 5)
 
 
-@pytest.mark.parametrize("why", ["every", "no split", "too short"])
-def test_runs_without_validation_say_so(why, small_model, puppet_data, tmp_path):
-    config = make_config(small_model, puppet_data, 2, every=0 if why == "every" else 10)
+@pytest.mark.parametrize("why", ["not wanted", "no split", "too short"])
+def test_runs_without_validation_say_so_where_it_was_wanted(why, small_model, puppet_data, tmp_path):
+    config = make_config(small_model, puppet_data, 2, every=0 if why == "not wanted" else 10)
     if why == "no split":
         config.data.root = str(tmp_path / "data")
         shutil.copytree(puppet_data, tmp_path / "data", ignore=shutil.ignore_patterns("validation"))
     spec = replace(ClipSpec.of_model(small_model), num_frames=51 if why == "too short" else 4)
     scheduler = training_scheduler(small_model, config.objective)
-    with pytest.warns(UserWarning, match="there is no validation") as said:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         validator = Validator(config, stage=2, scheduler=scheduler, spec=spec, folder=tmp_path)
-    assert len(said) == 1 and not validator.enabled and not validator.due(0) and not validator.due(10)
+    told = [str(warning.message) for warning in said if "there is no validation" in str(warning.message)]
+    assert len(told) == (why != "not wanted")
+    assert not validator.enabled and not validator.due(0) and not validator.due(10)
     with pytest.raises(RuntimeError):
         validator.run(Accelerator(cpu=True), load_networks(small_model), 10)
 
