@@ -11,6 +11,7 @@ from musedance.files import appearing
 from musedance.models import MuseDanceUNet
 from musedance.models.temporal import MotionModule
 from musedance.training.config import LoraConfig
+from musedance.weights.pretrained import quiet_libraries
 
 # The layers that AnimateDiff's own motion LoRAs adapt.
 _TARGETS = r".*motion_modules\.\d+\.transformer_blocks\.\d+\.attn\d\.(to_q|to_k|to_v|to_out\.0)"
@@ -68,6 +69,6 @@ def save_lora(unet: MuseDanceUNet, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LORA_WEIGHT_NAME_SAFE
-    with appearing(path) as temporary:
+    with appearing(path) as temporary, quiet_libraries():
         unet.save_lora_adapter(folder, weight_name=temporary.name)
     return path

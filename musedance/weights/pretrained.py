@@ -50,7 +50,7 @@ def load_part(cls: type, source: str, what: str, **kwargs: Any) -> Any:
     if source_kind(source) == "file":
         raise InputError(f"cannot read {what}: {source} is a file, give a folder or a hub id")
     try:
-        with _quiet_libraries():
+        with quiet_libraries():
             return cls.from_pretrained(source, **kwargs)  # type: ignore[attr-defined]
     except Exception as error:  # each library, format and hub failure has a type of its own
         raise InputError(f"cannot read {what} of {source}: {_reason(error, source)}") from error
@@ -95,8 +95,8 @@ def _reason(error: Exception, source: str) -> str:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep their tables of missing and unexpected keys off the terminal: `check_complete` says what matters."""
+def quiet_libraries() -> Iterator[None]:
+    """Keep what diffusers and transformers say of weights off the terminal, such as tables of missing keys."""
     before = [(logging, logging.get_verbosity()) for logging in (diffusers_logging, transformers_logging)]
     for logging, _ in before:
         logging.set_verbosity_error()
