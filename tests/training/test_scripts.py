@@ -100,6 +100,7 @@ def test_the_result_dances(two_stages, example_image, example_track, tmp_path, m
 def test_more_steps_go_on_from_the_last_checkpoint(two_stages, small_model, puppet_data, call_training, tmp_path):
     """And equal a run that was never broken."""
     common = [f"model={small_model}", f"data.root={puppet_data}", "validation.every=0", "checkpoint.every=2"]
+    common += ["optim.schedule=constant_with_warmup", "optim.warmup_steps=2"]  # a schedule that began anew would show
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     assert call_training(1, f"output={broken}", "steps=3", *common) == 0
     assert call_training(1, f"output={broken}", "steps=5", "--resume", "latest", *common) == 0
