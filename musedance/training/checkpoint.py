@@ -72,8 +72,6 @@ class Checkpoints:
             InputError: it cannot be written (the disk is full, ...). The older ones are as they were.
         """
         final, main = self.folder / f"step-{state.step:08d}", self.accelerator.is_main_process
-        if final.is_dir():
-            return final
         temporary = self.folder / f".writing-step-{state.step:08d}"
         if main:
             for left in self.folder.glob(".writing-*"):  # by a run that was killed

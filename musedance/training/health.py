@@ -15,7 +15,10 @@ SETTLED = 20  # passes before a loss can be called too large
 MEMORY = 100  # passes over which the mean forgets
 SCALER_PATIENCE = 20  # steps: fp16's loss scale starts at 2 ** 16 and is halved until the gradients fit
 
-ADVICE = "lower optim.lr, take memory.precision=bf16 if it is fp16, and go on from a good checkpoint with --resume PATH"
+ADVICE = (
+    "lower optim.lr, take memory.precision=bf16 if it is fp16, and branch off from a good checkpoint with --resume "
+    "PATH and another output"
+)
 
 
 class TrainingStopped(RuntimeError):

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 import musedance
 from musedance.errors import InputError
-from musedance.training.checkpoint import CONFIG, STATE, latest_checkpoint
+from musedance.training.checkpoint import CONFIG, STATE, latest_checkpoint, read_state
 from musedance.training.config import TrainingConfig
 from musedance.training.config_file import check_resumable, config_yaml, load_config
 
@@ -47,6 +47,12 @@ def find_checkpoint(config: TrainingConfig, resume: str | None) -> Path | None:
     if not (checkpoint / STATE).is_file():
         example = folder / CHECKPOINTS / "step-00001000"
         raise InputError(f"{checkpoint} is no checkpoint: --resume takes latest or a folder such as {example}")
+    newest = latest_checkpoint(folder / CHECKPOINTS)
+    if newest is not None and read_state(newest).step > read_state(checkpoint).step:
+        raise InputError(
+            f"{newest} is newer than {checkpoint}, and would be taken for this run's own: "
+            "choose another output to branch off, or remove what is newer"
+        )
     check_resumable(load_config(type(config), checkpoint / CONFIG, []), config)
     return checkpoint
 

@@ -111,6 +111,22 @@ def test_more_steps_go_on_from_the_last_checkpoint(two_stages, small_model, pupp
         assert all(resumed[name].equal(unbroken[name]) for name in unbroken)
 
 
+def test_an_older_checkpoint_needs_a_folder_of_its_own(
+    two_stages, small_model, puppet_data, call_training, tmp_path, capsys
+):
+    """The newer ones would be taken for those of the branch. With its own number of steps it is only exported."""
+    run = two_stages / "run1"
+    given = [f"model={small_model}", f"data.root={puppet_data}", "validation.every=0", "steps=2"]
+    given += ["--resume", str(run / "checkpoints" / "step-00000002")]
+    before = (run / "metrics.jsonl").read_bytes()
+    assert call_training(1, *given, f"output={run}") == 2
+    assert "step-00000004 is newer" in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert call_training(1, *given, f"output={tmp_path / 'branch'}") == 0
+    pipeline = MuseDancePipeline.from_pretrained(tmp_path / "branch" / "model")
+    assert "stage 1, 2 steps" in pipeline.config.provenance
+
+
 def test_old_checkpoints_go(small_model, puppet_data, call_training, tmp_path):
     options = ["checkpoint.every=1", "checkpoint.total_limit=2", "validation.every=0", "steps=4"]
     assert (
