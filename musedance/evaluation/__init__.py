@@ -1,0 +1,1 @@
+"""Generating a test set, scoring it and telling what came out."""
