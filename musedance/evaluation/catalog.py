@@ -67,7 +67,7 @@ MEASURES: dict[str, Measure] = {
         has_null=True,
     ),
     "av_align_2023": Measure(
-        "AV-Align (2023)", "music", "higher", "", "The same as first published, an onset may match many peaks.",
+        "AV-Align (2023)", "music", "higher", "", "The same as first published, several onsets may share a peak.",
         has_null=True,
     ),
     "cs": Measure(

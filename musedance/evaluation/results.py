@@ -19,7 +19,7 @@ class Null:
     """A score of the same videos against music that is not theirs, and what the right music adds.
 
     Attributes:
-        kind: "other music" or "half a beat late".
+        kind: "other music" or "its music half a beat late".
         value: mean over the videos.
         lift: the score minus that.
         interval: of the lift, 95 %, bootstrap over tracks; `None` if there are too few.
@@ -171,15 +171,15 @@ def write_json(report: Report, path: Path) -> None:
     """Write `report.json`: strict JSON, infinity as the text "inf"."""
     content = {"format": FORMAT, "version": VERSION, **asdict(report)}
     with appearing(path) as temporary:
-        temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    """Without what JSON cannot hold."""
+def plain(value: Any) -> Any:
+    """The same without what strict JSON cannot hold: tuples are lists, infinity is the text "inf"."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return value
