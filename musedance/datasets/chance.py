@@ -1,5 +1,6 @@
 """Random numbers that depend on the seed and on what is drawn, never on who draws it or when."""
 
+import hashlib
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -38,6 +39,11 @@ def sample_generator(seed: int, purpose: Purpose, key: SampleKey, attempt: int =
 def noise_seed(seed: int, key: SampleKey) -> int:
     """What the sample's training noise is drawn from: 0 to 2^63 - 1, which `torch.Generator` takes."""
     return int(sample_generator(seed, Purpose.NOISE, key).integers(2**63))
+
+
+def video_noise_seed(seed: int, name: str) -> int:
+    """What a generated video's noise is drawn from, by its name: 0 to 2^63 - 1, whatever else is made beside it."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big") >> 1
 
 
 def order_generator(seed: int, epoch: int) -> np.random.Generator:

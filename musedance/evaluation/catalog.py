@@ -37,7 +37,9 @@ MEASURES: dict[str, Measure] = {
         "PSNR", "image", "higher", "dB", "Mean over frames; infinite where frames are identical.", pairwise=True
     ),
     "psnr_disco": Measure(
-        "PSNR", "image", "higher", "dB", "The same, identical frames counted as 100 dB.", pairwise=True
+        "PSNR", "image", "higher", "dB",
+        "As DisCo's first code had it: differences wrap modulo 256, so that bad frames get about 28 dB.",
+        pairwise=True,
     ),
     "ssim_standard": Measure("SSIM", "image", "higher", "", "Of RGB frames.", pairwise=True),
     "ssim_disco": Measure("SSIM", "image", "higher", "", "Of grey frames.", pairwise=True),
@@ -85,7 +87,7 @@ MEASURES: dict[str, Measure] = {
         "CLIP similarity", "consistency", "higher", "", "Cosine of CLIP embeddings of frames and reference, mean."
     ),
     "flicker": Measure(
-        "flicker", "consistency", "lower", "", "Change that the next frame takes back, where nothing moves."
+        "flicker", "consistency", "lower", "", "Change that the next frame takes back, again and again."
     ),
     "seam_jump": Measure(
         "seam jump", "consistency", "lower", "",

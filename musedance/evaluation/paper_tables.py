@@ -72,7 +72,7 @@ MUSEDANCE = Paper(
         "training. No intervals are printed.",
         "The evaluation is said to follow DisCo's, hence DisCo mode for ours; whether the code was the same is open.",
         "DisCo's published code for PSNR subtracts 8-bit pictures, so that differences below 0 wrap around "
-        "(issue 86 of its repository). Whether these numbers were made so is not known. Ours do not wrap.",
+        "(issue 86 of its repository). Whether these numbers were made so is not known. Ours wrap in mode disco only.",
         "FVD is biased upwards for few videos, strongly so for 10: it can be compared only at the same n.",
     ),
 )

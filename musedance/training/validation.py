@@ -1,6 +1,5 @@
 """Validation during training: held-out clips through the real pipeline."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import ASTFeatureExtractor
 from transformers.utils import logging as transformers_logging
 
+from musedance.datasets.chance import video_noise_seed
 from musedance.datasets.encode import Encoders
 from musedance.datasets.failures import UnreadableClip
 from musedance.datasets.shards import open_dataset
@@ -31,7 +31,7 @@ from musedance.outputs import MuseDancePipelineOutput
 from musedance.pipeline import MuseDancePipeline
 from musedance.training.config import TrainingConfig
 from musedance.training.validation_clips import SPLIT, Example, HeldOutClips
-from musedance.training.validation_scores import image_metrics, image_scores
+from musedance.training.validation_scores import image_scores, require_scikit_image
 from musedance.training.validation_sheet import draw_panel, join_panels
 
 # Said by the pipeline, of what is known here: stage 1 gives stills, and some music has no beats.
@@ -86,7 +86,7 @@ class Validator:
         enabled: whether there is anything to validate on.
 
     Raises:
-        InputError: a key of `validation`, or the dataset, cannot be used, or torchmetrics is not installed.
+        InputError: a key of `validation`, or the dataset, cannot be used, or scikit-image is not installed.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Validator:
             )
         if asked.every == 0:
             return
-        image_metrics()
+        require_scikit_image()
         data, backend = config.data, cast(Backend, config.data.video_backend)
         held_out = HeldOutClips(open_dataset(data.root), spec, stage=stage, count=asked.samples, backend=backend)
         if not held_out.clips:
@@ -214,7 +214,7 @@ class Validator:
                 guidance_scale=self.config.validation.guidance_scale,
                 densepose=example.densepose,
                 bpm=example.bpm,
-                generator=torch.Generator().manual_seed(_noise_seed(self.config.seed, name)),
+                generator=torch.Generator().manual_seed(video_noise_seed(self.config.seed, name)),
             )
         assert isinstance(output, MuseDancePipelineOutput)
         return output
@@ -273,11 +273,6 @@ def _random_state_kept(device: torch.device) -> Iterator[None]:
     """Whatever loading and sampling may draw, training goes on as if it had not been drawn."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
-
-
-def _noise_seed(seed: int, name: str) -> int:
-    """Of a sample: the same at every step, on every rank and beside any other samples."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big")
 
 
 def _write_scores(path: Path, scores: Mapping[str, float], samples: list[_Sample]) -> None:

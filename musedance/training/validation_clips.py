@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from musedance.conditions.beats import BPM_RANGE
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
 from musedance.datasets.reader import FileReader, read_sound
 from musedance.datasets.spec import ClipSpec
+from musedance.datasets.tempo import tempo
 from musedance.datasets.window_text import window_text
 from musedance.errors import InputError
 from musedance.media.audio import Audio
@@ -88,7 +88,7 @@ class HeldOutClips:
             reference=Image.fromarray(first),
             densepose=None if densepose is None else Image.fromarray(densepose.numpy()),
             sound=sound,
-            bpm=_bpm(clip),
+            bpm=tempo(clip),
             prompt=window_text(clip, self.numbers[0], len(self.numbers)),
             frames=np.stack(frames),
             times=[number / self.spec.fps for number in self.numbers],
@@ -104,12 +104,3 @@ class HeldOutClips:
     def _silence(self) -> Audio:
         samples = round(self.spec.num_frames / self.spec.fps * SILENCE_RATE)
         return Audio(np.zeros((1, samples), np.float32), SILENCE_RATE)
-
-
-def _bpm(clip: Clip) -> float | None:
-    """The tempo of the row's beats, which are the whole track's: an excerpt of 4 s is too short to find one in."""
-    if len(clip.beats) < 2:
-        return None
-    gap = float(np.median(np.diff(clip.beats)))
-    slowest, fastest = BPM_RANGE
-    return 60 / gap if slowest <= 60 / max(gap, 1e-3) <= fastest else None

@@ -285,8 +285,8 @@ def test_other_frame_rates_are_refused_before_training(small_model, puppet_data,
         Validator(config, stage=2, scheduler=scheduler, spec=spec, folder=tmp_path)
 
 
-def test_torchmetrics_is_missed_before_training(small_model, puppet_data, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)  # an import of it fails
+def test_scikit_image_is_missed_before_training(small_model, puppet_data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)  # an import of it fails
     with pytest.raises(InputError, match=r"musedance\[train\]"):
         make_validator(make_config(small_model, puppet_data, 2), tmp_path, 2)
 
