@@ -1,6 +1,6 @@
 """Stage 2 learns motion: music, beat and motion modules are trained (section 3.3 of the paper), all else is frozen.
 
-It starts from stage 1's folder, or goes on from one of its own:
+It starts from stage 1's folder, or goes on from one of its own; modules=[music] trains some of the modules alone:
 
     accelerate launch train_stage2.py model=RUN1/model data.root=DATA output=RUN2
 
@@ -20,14 +20,15 @@ def train(config: Stage2Config, resume: str | None) -> None:
     from musedance.training.frozen import cast_frozen
     from musedance.training.lora import add_lora
     from musedance.training.run_folder import find_checkpoint
-    from musedance.training.starting_point import check_start, load_networks
+    from musedance.training.starting_point import check_modules, check_start, load_networks
     from musedance.training.trainable import select_stage2
     from musedance.training.trainer import Trainer
 
     check_start(Path(config.model), stage=2)
+    check_modules(Path(config.model), config.modules)
     checkpoint = find_checkpoint(config, resume)
     accelerator = make_accelerator(config)
-    networks = load_networks(Path(config.model))
+    networks = load_networks(Path(config.model), config.modules)
     select_stage2(networks)
     if config.lora.rank is not None:
         add_lora(networks.unet, config.lora)

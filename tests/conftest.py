@@ -1,4 +1,4 @@
-"""What the tests share: one tiny folder with random weights per session, and the picture and track of examples/."""
+"""What the tests share: tiny folders with random weights, drawn clips, and the picture and track of examples/."""
 
 import os
 
@@ -13,9 +13,13 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from musedance.weights.init import init_folder  # noqa: E402
+import musedance.weights.init  # noqa: E402
+from musedance.puppets.performance import World  # noqa: E402
+from musedance.puppets.world import write_puppets  # noqa: E402
+from musedance.weights.init import init_folder, load_sections  # noqa: E402
 
 torch.set_num_threads(THREADS)
+WIDTH = 16  # of the small model
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -40,3 +44,33 @@ def example_image() -> Path:
 def example_track() -> Path:
     """The synthesised track (MP3, 8 s, 120 BPM)."""
     return EXAMPLES / "beat_120bpm.mp3"
+
+
+def small_sections() -> dict:
+    """The tiny size, with fewer of everything: K = 4 and M = 2 frames of 32 x 32 pixels."""
+    sections = load_sections("tiny")
+    sections["vae"] |= {"block_out_channels": [8, 8, 8, 8], "norm_num_groups": 4, "latent_channels": 5}
+    sections["text_encoder"] |= {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1}
+    sections["text_encoder"]["projection_dim"] = WIDTH
+    sections["unet"] |= {"num_frames": 4, "sample_size": 4, "in_channels": 5, "out_channels": 5}
+    sections["unet"] |= {"block_out_channels": [WIDTH, 2 * WIDTH], "norm_num_groups": 4}
+    sections["unet"] |= {"music_dim": WIDTH, "condition_dim": WIDTH, "cross_attention_dim": WIDTH}
+    sections["mask_encoder"] |= {"latent_channels": 5, "block_out_channels": [4, 8, 8, 8]}
+    ast = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": WIDTH}
+    sections["music_encoder"]["ast_config"] |= ast
+    return sections
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline folder of stage 0 with random weights, see `small_sections`; not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(musedance.weights.init, "load_sections", lambda size: small_sections())
+        return init_folder(tmp_path_factory.mktemp("models") / "small", seed=0)
+
+
+@pytest.fixture(scope="session")
+def puppet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 clips of 50 frames of 64 x 64 at 12 fps, eight of them in train, four in validation; not to be changed."""
+    world = World(seed=0, width=64, height=64, fps=12.0, num_frames=50)
+    return write_puppets(tmp_path_factory.mktemp("puppets") / "data", world, clips=16, workers=1)

@@ -231,9 +231,12 @@ class Stage2Config(TrainingConfig):
     """Stage 2: motion, from clips with music.
 
     Attributes:
+        modules: what is trained, some of music, beat and motion. The others are not in the network at all, nor in the
+            trained folder: the paper's ablation.
         frozen_dtype: of the spatial weights, which are not trained: float32, bfloat16 or float16.
     """
 
     batch_size: int = 2
+    modules: list[str] = field(default_factory=lambda: ["music", "beat", "motion"])
     frozen_dtype: str = "float32"
     lora: LoraConfig = field(default_factory=LoraConfig)

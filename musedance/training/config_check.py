@@ -8,6 +8,7 @@ from typing import Any
 
 from musedance.errors import InputError
 from musedance.training.config import Stage1Config, Stage2Config, TrainingConfig
+from musedance.weights.modules import MODULES
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ COMMON = {
 }
 STAGE1 = {"window": _at_least(2)}
 STAGE2 = {
+    "modules": Rule(
+        f"a list of some of {', '.join(MODULES)}, each once",
+        lambda value: set(value) <= set(MODULES) and _are_unique(value),
+    ),
     "frozen_dtype": _DTYPE,
     "lora.rank": _at_least(1),
     "lora.alpha": _above(0),
@@ -112,6 +117,7 @@ def check_config(config: TrainingConfig) -> None:
     _check_objective(config)
     _check_schedule(config)
     if isinstance(config, Stage2Config):
+        _check_modules(config)
         _check_frozen_dtype(config)
 
 
@@ -145,6 +151,19 @@ def _check_schedule(config: TrainingConfig) -> None:
         raise InputError(
             f"optim.warmup_steps is {optim.warmup_steps}, but optim.schedule is constant, which has no warm-up: "
             "choose constant_with_warmup"
+        )
+
+
+def _check_modules(config: Stage2Config) -> None:
+    if not config.modules:
+        raise InputError(
+            f"modules is []: it has to be a list of some of {', '.join(MODULES)}, since without any there is nothing "
+            "to train; `musedance ablate` takes the stage 1 folder itself as the row without modules"
+        )
+    if config.lora.rank is not None and "motion" not in config.modules:
+        raise InputError(
+            f"lora.rank is {config.lora.rank}, but modules leaves out the motion modules, which LoRA adapts: "
+            "set lora.rank=null, or add motion"
         )
 
 

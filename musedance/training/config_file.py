@@ -54,7 +54,7 @@ _KINDS = {
     bool: "true or false",
     str: "text",
     list[float]: "a list of numbers, such as [0.9, 0.999]",
-    list[str]: "a list of texts, such as [tensorboard]",
+    list[str]: "a list of texts, such as [a, b]",
 }
 
 

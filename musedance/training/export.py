@@ -4,7 +4,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from musedance.weights.check import check_folder
 from musedance.weights.folder import save_folder
 from musedance.weights.init import parse_dtype
 from musedance.weights.loading import check_complete
+from musedance.weights.modules import built_modules, load_unet
 
 
 def trained_weights(accelerator: Accelerator, networks: MuseDanceNetworks) -> dict[str, Tensor]:
@@ -66,6 +67,7 @@ def export_folder(
     provenance: str,
     lora: LoraConfig | None,
     output: Path,
+    modules: Collection[str] | None = None,
 ) -> Path:
     """Write the trained pipeline folder, whole or not at all; the main process alone calls this.
 
@@ -83,6 +85,8 @@ def export_folder(
             that is replaced, nothing else.
         lora: with a rank, the weights are LoRA's. They are merged, and kept alone in `lora` beside the folder.
         output: folder to make. One that this run has written before, with fewer steps, is replaced.
+        modules: those of the UNet's modules that were in the trained network, and will be in the folder; all that the
+            source has unless given.
 
     Returns:
         The folder.
@@ -90,9 +94,10 @@ def export_folder(
     Raises:
         InputError: something else is at `output`, the weights do not fit, or the disk is full.
     """
-    _check_replaceable(output, source, stage, provenance)
+    modules = built_modules(source) if modules is None else frozenset(modules)
+    _check_replaceable(output, source, stage, provenance, modules)
     precision = parse_dtype(dtype)
-    pipeline = _load(source)
+    pipeline = _load(source, modules)
     networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
     _select(networks, stage, lora)
     _put(networks, weights)
@@ -115,10 +120,11 @@ def _has_rank(lora: LoraConfig | None) -> bool:
     return lora is not None and lora.rank is not None
 
 
-def _load(source: Path) -> MuseDancePipeline:
+def _load(source: Path, modules: Collection[str]) -> MuseDancePipeline:
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    return MuseDancePipeline.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
+    unet = load_unet(source, modules, torch.float32)
+    return MuseDancePipeline.from_pretrained(source, unet=unet, dtype=torch.float32, use_safetensors=True)
 
 
 def _select(networks: MuseDanceNetworks, stage: int, lora: LoraConfig | None) -> None:
@@ -149,7 +155,7 @@ def _describe(pipeline: MuseDancePipeline, spec: ClipSpec, before: ClipSpec) -> 
         pipeline.unet.register_to_config(fps=spec.fps, num_frames=spec.num_frames)
 
 
-def _check_replaceable(output: Path, source: Path, stage: int, provenance: str) -> None:
+def _check_replaceable(output: Path, source: Path, stage: int, provenance: str, modules: Collection[str]) -> None:
     """Nothing, an empty folder, or one that this run wrote when it had done fewer steps."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
@@ -160,8 +166,8 @@ def _check_replaceable(output: Path, source: Path, stage: int, provenance: str) 
             index = json.loads((output / "model_index.json").read_text(encoding="utf-8"))
         except InputError:
             pass
-    before = index.get("provenance", "")
-    if index.get("stage") != stage or _without_steps(before) != _without_steps(provenance):
+    same = index.get("stage") == stage and _without_steps(index.get("provenance", "")) == _without_steps(provenance)
+    if not same or built_modules(output) != modules:
         raise InputError(f"{output} exists already and is not of this run; choose another output or move it away first")
 
 

@@ -1,6 +1,7 @@
 """Where a stage starts: a pipeline folder of the right stage, its networks, and what its clips are to be."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import torch
 from musedance.conditions.music import check_segment_length
 from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
-from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, ReferenceNet
+from musedance.models import MaskEncoder, MuseDanceNetworks, ReferenceNet
 from musedance.timeline import Timeline
 from musedance.training.config import ClipsConfig
 from musedance.weights.check import check_folder
+from musedance.weights.modules import built_modules, list_modules, load_unet
 from musedance.weights.pretrained import load_model
 
 _REFUSALS = {  # (stage of the folder, stage to train)
@@ -43,18 +45,47 @@ def check_start(model: Path, stage: int) -> None:
         raise InputError(f"{model} {_REFUSALS[found, stage]}")
 
 
-def load_networks(model: Path) -> MuseDanceNetworks:
-    """The networks of a pipeline folder, in float32 whatever dtype it is saved in, on the CPU.
+def check_modules(model: Path, modules: Collection[str]) -> None:
+    """Check that stage 2 can train these modules from this folder, which `check_start` has passed; in milliseconds.
+
+    From a stage 1 folder it trains any that are there. What has been through stage 2 goes on with the modules that it
+    has: a new one would find the others trained without it, and one that is left out would have shaped the others.
+
+    Args:
+        model: pipeline folder.
+        modules: some of `MODULES`.
 
     Raises:
-        InputError: weights are missing, left over, or no safetensors.
+        InputError: a module is not there, or of a stage 2 folder one would be left out.
     """
-    classes = {"unet": MuseDanceUNet, "reference_net": ReferenceNet, "mask_encoder": MaskEncoder}
+    found, asked = built_modules(model), frozenset(modules)
+    stage = _read_json(model / "model_index.json")["stage"]
+    if asked == found or (stage == 1 and asked < found):
+        return
+    what = f"has no {list_modules(asked - found)} modules" if asked - found else f"has {list_modules(found)} modules"
+    raise InputError(
+        f"{model} is of stage {stage} and {what}, but modules is [{list_modules(asked)}]: "
+        f"go on with modules=[{list_modules(found)}], or start from a stage 1 folder that has them all"
+    )
+
+
+def load_networks(model: Path, modules: Collection[str] | None = None) -> MuseDanceNetworks:
+    """The networks of a pipeline folder, in float32 whatever dtype it is saved in, on the CPU.
+
+    Args:
+        model: pipeline folder.
+        modules: those of the UNet's `MODULES` that are wanted; the others are not built. All that it has unless given.
+
+    Raises:
+        InputError: weights or modules are missing, weights are left over, or no safetensors.
+    """
+    classes = {"reference_net": ReferenceNet, "mask_encoder": MaskEncoder}
     parts: dict[str, Any] = {
         name: load_model(part, str(model), name, subfolder=name, dtype=torch.float32, use_safetensors=True)[0]
         for name, part in classes.items()
     }
-    return MuseDanceNetworks(**parts)
+    unet = load_unet(model, built_modules(model) if modules is None else modules, torch.float32)
+    return MuseDanceNetworks(unet, **parts)
 
 
 def training_spec(model: Path, clips: ClipsConfig) -> ClipSpec:

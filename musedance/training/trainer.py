@@ -131,6 +131,7 @@ class Trainer:
                 dtype=self.config.save_dtype,
                 provenance=f"stage {self.stage}, {self.state.step} steps from {self.state.start}",
                 lora=getattr(self.config, "lora", None),
+                modules=getattr(self.config, "modules", None),
                 output=output,
             )
             self._draw_curves()

@@ -218,6 +218,7 @@ BOUNDS = {
     "health.explosion": (["1.1"], ["1", "inf", "nan"]),
     "health.max_skipped": (["1"], ["0"]),
     "window": (["2"], ["1"]),
+    "modules": (["[music]", "[beat, motion, music]"], ["[]", "[drums]", "[music, music]", "[Music]"]),
     "frozen_dtype": (["float32", "bfloat16"], ["fp16"]),
     "lora.rank": (["1", "null"], ["0"]),
     "lora.alpha": (["0.1"], ["0", "inf"]),
@@ -259,6 +260,8 @@ def test_every_key_has_bounds() -> None:
         (["optim.warmup_steps=10"], "optim.schedule is constant, which has no warm-up"),
         (["frozen_dtype=bfloat16", "memory.precision=no"], "memory.precision is no: it has to be bf16"),
         (["frozen_dtype=float16"], "memory.precision is bf16: it has to be fp16"),
+        (["modules=[]"], "`musedance ablate` takes the stage 1 folder itself as the row without modules"),
+        (["modules=[music, beat]", "lora.rank=4"], "set lora.rank=null, or add motion"),
     ],
 )
 def test_values_that_do_not_go_together(overrides: list[str], words: str, write: Callable[[str], Path]) -> None:
@@ -273,6 +276,7 @@ def test_values_that_do_not_go_together(overrides: list[str], words: str, write:
         ["steps=10", "optim.schedule=constant_with_warmup", "optim.warmup_steps=9"],
         ["frozen_dtype=float16", "memory.precision=fp16"],
         ["memory.precision=no", "frozen_dtype=float32"],
+        ["modules=[motion]", "lora.rank=4"],
     ],
 )
 def test_values_that_do_go_together(overrides: list[str], write: Callable[[str], Path]) -> None:
@@ -352,7 +356,7 @@ def test_what_changes_the_result_is_not_resumable() -> None:
     assert keys >= RESUMABLE
     sections = ("clips.", "drop.", "objective.", "optim.", "lora.")
     decisive = {key for key in keys if key.startswith(sections)}
-    decisive |= {"seed", "ema_decay", "window", "frozen_dtype", "memory.precision", "data.video_backend"}
+    decisive |= {"seed", "ema_decay", "window", "modules", "frozen_dtype", "memory.precision", "data.video_backend"}
     assert decisive <= keys
     assert not decisive & RESUMABLE
     assert {"steps", "output", "data.root", "data.workers", "checkpoint.every", "memory.compile"} <= RESUMABLE

@@ -30,6 +30,8 @@ ABLATIONS: list[dict[str, Any]] = [
     {"use_beat_modules": False},
     {"use_motion_modules": False},
     {"use_music_modules": False, "use_beat_modules": False},
+    {"use_music_modules": False, "use_motion_modules": False},
+    {"use_beat_modules": False, "use_motion_modules": False},
     {
         "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),

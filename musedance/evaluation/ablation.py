@@ -1,0 +1,207 @@
+"""Tables of an ablation: of models trained with more and more modules, and of one model with modules knocked out."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from musedance.datasets.spec import ClipSpec
+from musedance.errors import InputError
+from musedance.evaluation.catalog import MEASURES
+from musedance.evaluation.markup import ARROWS, digits_for, interval_text, label, number, with_sign
+from musedance.evaluation.modules import modules_of, spatial_fingerprint, stage_of
+from musedance.evaluation.results import Interval, Result, Table
+
+ORDER = ("music", "motion", "beat")  # in which the paper's table 3 adds them
+SCORES = ("psnr_disco", "ssim_disco", "lpips_disco", "fvd_disco", "hfd")
+LIFTS = ("mm_align", "beats_hit")
+NULL = "other music"  # a kind of `musedance.evaluation.results.Null`
+_PAPERS_ROWS = tuple(frozenset(ORDER[:count]) for count in range(len(ORDER) + 1))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of an ablation.
+
+    Attributes:
+        name: "music + motion", "without beat".
+        folder: pipeline folder.
+        modules: those that are in, some of `ORDER`. `load_without(folder, set(ORDER) - modules, ...)` is its model.
+        results: by measure; empty until its videos are scored (`dataclasses.replace`).
+        provenance: the folder's own words on where its weights come from.
+    """
+
+    name: str
+    folder: Path
+    modules: frozenset[str]
+    results: Mapping[str, Result] = field(default_factory=dict)
+    provenance: str = ""
+
+
+def cumulative_rows(folders: Sequence[Path]) -> tuple[Row, ...]:
+    """Trained folders in the order of the paper's table 3: fewer modules first, then music, motion, beat.
+
+    A stage 1 folder is the row without modules.
+
+    Args:
+        folders: two or more, in any order.
+
+    Returns:
+        A row each, without results.
+
+    Raises:
+        InputError: fewer than two, one that is not trained, two with the same modules, or two that cannot be compared:
+            from different stage 1 folders, or trained in stage 2 on clips of different size, rate or length.
+    """
+    if len(folders) < 2:
+        raise InputError("an ablation compares two or more trained folders, such as stage 1's and those of stage 2")
+    rows = [_row(folder, modules_of(folder)) for folder in folders]
+    rows.sort(key=lambda row: (len(row.modules), [name not in row.modules for name in ORDER]))
+    for before, row in itertools.pairwise(rows):
+        if before.modules == row.modules:
+            raise InputError(f"{before.folder} and {row.folder} have the same modules, {row.name}: give one of them")
+    _check_same_start(rows)
+    _check_same_clips(rows)
+    return tuple(rows)
+
+
+def knock_out_rows(folder: Path) -> tuple[Row, ...]:
+    """One trained folder: as it is, without each of its modules, and without any.
+
+    Returns:
+        Rows without results; two where it has only one module.
+
+    Raises:
+        InputError: it has no trained modules.
+    """
+    found = modules_of(folder)
+    if not found:
+        raise InputError(f"{folder} has no trained modules to knock out: give a folder of stage 2")
+    whole = _row(folder, found)
+    left_out = [frozenset({name}) for name in reversed(ORDER) if name in found]
+    left_out += [found] if len(found) > 1 else []
+    return (
+        whole,
+        *(Row(f"without {_names(out, ', ')}", folder, found - out, provenance=whole.provenance) for out in left_out),
+    )
+
+
+def ablation_table(rows: Sequence[Row]) -> Table:
+    """Cumulative trainings as the paper's table 3, with intervals and n, and what the right music adds.
+
+    Args:
+        rows: of `cumulative_rows`, with results.
+    """
+    notes = [f"{row.name}: {row.provenance or row.folder}." for row in rows]
+    missing = [modules for modules in _PAPERS_ROWS if modules not in {row.modules for row in rows}]
+    if missing:
+        notes.insert(0, f"Of the paper's rows there is none for {'; '.join(map(_names, missing))}.")
+    return _table("Ablation: each row a training of its own (the paper's table 3)", rows, notes)
+
+
+def knock_out_table(rows: Sequence[Row]) -> Table:
+    """One trained model with modules left out when it makes videos.
+
+    Args:
+        rows: of `knock_out_rows`, with results.
+    """
+    notes = [
+        f"Model: {rows[0].provenance or rows[0].folder}.",
+        "What is left in was trained together with what is left out: this says what the model relies on, not what "
+        "training without a module gives.",
+    ]
+    return _table("One trained model, modules knocked out at sampling: not the paper's table", rows, notes)
+
+
+def _row(folder: Path, modules: frozenset[str]) -> Row:
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    return Row(_names(modules), folder, modules, provenance=str(index.get("provenance", "")))
+
+
+def _names(modules: frozenset[str], separator: str = " + ") -> str:
+    return separator.join(name for name in ORDER if name in modules) or "none"
+
+
+def _check_same_start(rows: Sequence[Row]) -> None:
+    untrained = [row.folder for row in rows if stage_of(row.folder) == 0]
+    if untrained:
+        raise InputError(f"{untrained[0]} is of stage 0, not trained: the row without modules is a stage 1 folder")
+    first, *others = rows
+    start = spatial_fingerprint(first.folder)
+    for row in others:
+        if spatial_fingerprint(row.folder) != start:
+            raise InputError(
+                f"{first.folder} and {row.folder} do not come from one stage 1 folder, or are not saved in one dtype: "
+                "weights that stage 2 leaves alone differ"
+            )
+
+
+def _check_same_clips(rows: Sequence[Row]) -> None:
+    """Stage 1 has no clips."""
+    specs = [(row.folder, ClipSpec.of_model(row.folder)) for row in rows if row.modules]
+    for (first, one), (second, other) in itertools.pairwise(specs):
+        for what, a, b in (
+            ("pixels", one.pixels, other.pixels),
+            ("frames per second", one.fps, other.fps),
+            ("frames a segment", one.num_frames, other.num_frames),
+        ):
+            if a != b:
+                raise InputError(
+                    f"{first} and {second} were trained on different clips, of {a} and {b} {what}: "
+                    "train them with the same clips.*"
+                )
+
+
+def _table(title: str, rows: Sequence[Row], notes: Sequence[str]) -> Table:
+    heads = [f"{label(key)} {ARROWS[MEASURES[key].better]}".strip() for key in SCORES]
+    heads += [f"{label(key)}, lift over {NULL} {ARROWS[MEASURES[key].better]}" for key in LIFTS]
+    cells = tuple(
+        (
+            *("✓" if name in row.modules else "" for name in ORDER),
+            *(_score(row.results.get(key)) for key in SCORES),
+            *(_lift(row.results.get(key)) for key in LIFTS),
+        )
+        for row in rows
+    )
+    head = (*(name.capitalize() for name in ORDER), *heads)
+    return Table(title, head, cells, " ".join([*notes, *_remarks(rows)]))
+
+
+def _score(result: Result | None) -> str:
+    if result is None or result.value is None:
+        return _no_value(result)
+    return _with_interval(number, result.value, result.interval, result.n)
+
+
+def _lift(result: Result | None) -> str:
+    null = next((null for null in result.nulls if null.kind == NULL), None) if result is not None else None
+    if result is None or result.value is None or null is None:
+        return _no_value(result)
+    return _with_interval(with_sign, null.lift, null.interval, result.n)
+
+
+def _no_value(result: Result | None) -> str:
+    """In a cell; the reason is in the note."""
+    if result is None:
+        return "not scored"
+    if result.value is not None:
+        return f"no {NULL}"
+    return "not computed" if result.reason.startswith("not computed") else "undefined"
+
+
+def _with_interval(write: Callable[[float, int], str], value: float, interval: Interval | None, n: int) -> str:
+    digits = digits_for(value, *(interval or ()))
+    return f"{write(value, digits)}{f' {interval_text(interval, digits)}' if interval else ''}, n = {n}"
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """Each warning, and each reason for a missing value, once, with the measures that it is about."""
+    about: dict[str, dict[str, None]] = {}  # sentence -> measures, in order
+    for key, row in itertools.product((*SCORES, *LIFTS), rows):
+        result = row.results.get(key)
+        if result is not None:
+            missing = [result.reason or "undefined"] if result.value is None else []
+            for sentence in (*result.warnings, *missing):
+                about.setdefault(sentence, {})[label(key)] = None
+    return [f"{', '.join(measures)}: {sentence.rstrip('.')}." for sentence, measures in about.items()]
