@@ -11,7 +11,7 @@ from musedance.evaluation.results import Curve, Null, System, VideoRow
 from musedance.evaluation.score_tables import verdict_on
 
 WIDTH, HEIGHT = 400, 230  # of a plot, in the units of its text
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 28  # around what is drawn
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 28  # around what is drawn; right, half of an axis's last number
 LABELS = 132  # width of the names beside intervals
 ROW, GAP = 15, 9  # of an interval, and between measures
 LANES = ("music", "kinematic", "onsets", "flow peaks")  # of beats, from the top

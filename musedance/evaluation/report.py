@@ -15,7 +15,7 @@ from musedance.evaluation.footage import DatasetVideos, VideoSet
 from musedance.evaluation.page import write_page
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import command_line, versions
-from musedance.evaluation.results import Report, System, write_json
+from musedance.evaluation.results import THESE_ARE_TRUE, Report, System, write_json
 from musedance.evaluation.score import Scorer
 from musedance.evaluation.scored import Scored
 from musedance.evaluation.settings import Scoring
@@ -23,7 +23,6 @@ from musedance.evaluation.side_by_side import SideBySide, compose, spread_evenly
 from musedance.evaluation.summary import headlines, summarise
 
 PAGE, JSON, SCORES = "index.html", "report.json", "scores"
-THESE_ARE_TRUE = "these are the true videos"
 TRUE, JOINTS = "ground truth", "ground truth, true joints"
 
 

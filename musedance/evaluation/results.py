@@ -11,6 +11,8 @@ from musedance.files import appearing
 
 FORMAT, VERSION = "musedance-report", 1
 
+THESE_ARE_TRUE = "these are the true videos"  # the reason that their own column has no such number
+
 Interval = tuple[float, float]
 
 

@@ -41,7 +41,7 @@ class Scorer:
         tools: networks.
         segment_frames: K, after how many frames the next segment begins; `None` = not known.
         beats_from: what tells how the dancer moves: optical flow, a pose model, or the keypoints that come with videos.
-        music_only: leave out all but what concerns the music.
+        music_only: leave out all but how motion and music go together.
 
     Raises:
         InputError: `beats_from` is none of these, or needs a pose model that is not there.
@@ -80,8 +80,8 @@ class Scorer:
         if len(video.frames) < 2:
             raise InputError("the video has a single frame")
         scored = Scored(video.fps, len(video.frames))
-        scored.reasons |= self.tools.missing
         if not self.music_only:
+            scored.reasons |= self.tools.missing
             self._score_images(scored, video, true)
             self._add_features(scored, video)
             self._score_consistency(scored, video, reference)
@@ -93,7 +93,7 @@ class Scorer:
         problem = true if isinstance(true, str) else unlike(video, true)
         if problem or isinstance(true, str):
             pairwise = [name for name, measure in MEASURES.items() if measure.pairwise]
-            scored.reasons |= {name: f"excluded: {problem}" for name in pairwise if name not in scored.reasons}
+            scored.reasons |= {name: problem for name in pairwise if name not in scored.reasons}
             return
         for mode in get_args(Mode):
             compare: dict[str, Callable[..., np.ndarray]] = {"psnr": psnr, "ssim": ssim}
@@ -153,7 +153,10 @@ class Scorer:
         speed = self._speed(video, flow)
         times = (np.arange(len(speed)) + 0.5) / video.fps
         scored.speed = (times.round(4).tolist(), speed.round(5).tolist())
-        sound, of_music = sound_of(video, true), [name for name, about in MEASURES.items() if about.family == "music"]
+        of_music = [name for name, about in MEASURES.items() if about.family == "music"]
+        if self.music_only:
+            of_music.remove("cs")  # which sees pictures, not motion
+        sound = sound_of(video, true)
         if sound is None:
             scored.reasons |= dict.fromkeys(of_music, "undefined: the video has no sound")
             return

@@ -17,7 +17,7 @@ from musedance.evaluation.markup import (
     plain_table,
     with_sign,
 )
-from musedance.evaluation.results import Null, Result, System
+from musedance.evaluation.results import THESE_ARE_TRUE, Null, Result, System
 
 Columns = Mapping[str, Mapping[str, Result]]  # head of the column -> results by measure
 Family = Literal["image", "video", "music", "consistency"]
@@ -81,7 +81,8 @@ def _cell(key: str, column: str, result: Result | None) -> str:
 
 
 def _reason(result: Result) -> str:
-    return escaped(result.reason or "undefined")
+    """As far as a cell has room for it: what to do about it stands in the notices."""
+    return escaped(result.reason.split(";")[0] or "undefined")
 
 
 def _lift(key: str, column: str, result: Result | None, kind: str) -> str:
@@ -115,6 +116,7 @@ def notices(columns: Columns) -> Iterator[str]:
     for name, results in columns.items():
         for key, result in results.items():
             missing = [result.reason or "undefined"] if result.value is None else []
+            missing = [reason for reason in missing if reason != THESE_ARE_TRUE]  # as it has to be
             for sentence in dict.fromkeys([*result.warnings, *missing]):
                 about.setdefault(sentence, {}).setdefault(label(key), []).append(name)
     for sentence, measures in about.items():

@@ -114,9 +114,10 @@ def find_weights(name: str, folder: Path | None = None, download: bool = False) 
 def how_to_get(name: str) -> str:
     """One sentence on how a person gets the weights, for reports that had to do without."""
     known = WEIGHT_FILES[name]
+    by_itself = ", or let --download fetch it" if known.url else ""
     return (
         f"{known.name}: put {known.file_name} ({known.licence}) from {known.url or known.source} into the folder of "
-        f"weights, {FOLDER_VARIABLE} or else {_DEFAULT_FOLDER}."
+        f"weights (--weights, {FOLDER_VARIABLE} or else {_DEFAULT_FOLDER}){by_itself}."
     )
 
 
