@@ -254,7 +254,7 @@ def test_what_has_no_value_says_why_and_is_no_number(page: Page) -> None:
     assert len(merged) == 2  # both kinds of LPIPS, the same reason for all systems
     missing = [text for (tag, a), text in zip(page.tags, page.texts, strict=True) if a.get("class") == "missing"]
     short = WEIGHTS.split(";")[0]  # the cell says what is missing, the notice also what to do
-        assert missing == [short, short, "undefined: one segment has no seams"] and WEIGHTS in page.text
+    assert missing == [short, short, "undefined: one segment has no seams"] and WEIGHTS in page.text
 
 
 def test_infinity_is_a_sign(page: Page) -> None:
