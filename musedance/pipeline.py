@@ -1,69 +1,49 @@
-"""MuseDancePipeline: a picture, music and text -> a video in which the picture dances."""
+"""MuseDancePipeline: a picture, music and text -> a video in which the picture dances, or many at once."""
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, ModelMixin
-from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.pipelines import pipeline_loading_utils
 from diffusers.schedulers import KarrasDiffusionSchedulers
 from diffusers.utils.torch_utils import randn_tensor
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 from transformers import ASTFeatureExtractor, CLIPTextModel, CLIPTokenizer
 
-from musedance.conditions.music import check_segment_length, mel_spectrogram, segment_beats, segment_waveforms
-from musedance.conditions.reference import Fit, ImageInput, densepose_pixels, picture_pixels
+from musedance.conditions.music import mel_spectrogram
+from musedance.conditions.reference import Fit, ImageInput
 from musedance.conditions.text import encode_prompt
 from musedance.errors import InputError
 from musedance.guidance import ALL, NONE, guidance_branches, guide
-from musedance.media.audio import Audio, read_audio
-from musedance.media.image import MAX_ASPECT, canvas_size, read_image
+from musedance.media.image import canvas_size, read_image
 from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.noise_schedule import check_scheduler, noise_schedule_of
 from musedance.outputs import OUTPUT_TYPES, MuseDancePipelineOutput, MuseDanceSegment, OutputType, join_segments
-from musedance.timeline import Timeline, plan_timeline
+from musedance.pipeline_inputs import Music, MusicInput, Pictures, map_videos, read_music, read_pictures, spread
+from musedance.sampling import CALLBACK_INPUTS, Sampling
 
 # model_index.json then says ["musedance", "MuseDanceUNet"] rather than a module's path, so that moving a file does not
 # break every saved folder. The table is private to diffusers; a test guards it.
 pipeline_loading_utils.LOADABLE_CLASSES.setdefault("musedance", {})
 
 MAX_SIDE = 2048  # pixels
-MusicInput = str | Path | tuple[np.ndarray, int] | Audio
 
 
 @dataclass(frozen=True)
-class _Video:
-    """What is computed once per video: text `(1, tokens, dim)`, the reference's features, the music and the beats."""
+class _Videos:
+    """What is computed once for n videos: text `(n, tokens, dim)`, the reference's features `(n, ...)`; the music."""
 
     text: Tensor
     negative_text: Tensor
     reference: dict[str, Tensor]
-    waveforms: np.ndarray  # (segments, samples), mono at the music encoder's rate
-    beats: np.ndarray  # (segments, K)
-    track: Audio
-    timeline: Timeline
-
-
-@dataclass(frozen=True)
-class _Sampling:
-    """How to sample; the names are `__call__`'s."""
-
-    num_inference_steps: int
-    guidance_scale: float
-    music_guidance_scale: float | None
-    guidance_rescale: float
-    eta: float
-    generator: torch.Generator | None
-    callback: Callable[..., dict[str, Any]] | None
-    callback_inputs: Sequence[str]
+    music: Music
 
 
 class MuseDancePipeline(DiffusionPipeline):
@@ -85,7 +65,7 @@ class MuseDancePipeline(DiffusionPipeline):
     """
 
     model_cpu_offload_seq = "text_encoder->music_encoder->mask_encoder->reference_net->unet->vae"
-    _callback_tensor_inputs = ("latents",)
+    _callback_tensor_inputs = CALLBACK_INPUTS
 
     def __init__(
         self,
@@ -165,12 +145,12 @@ class MuseDancePipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        image: ImageInput,
-        music: MusicInput,
-        prompt: str,
-        negative_prompt: str = "",
+        image: ImageInput | list[ImageInput],
+        music: MusicInput | list[MusicInput],
+        prompt: str | list[str],
+        negative_prompt: str | list[str] = "",
         *,
-        start: float = 0.0,
+        start: float | list[float] = 0.0,
         duration: float | None = None,
         num_frames: int | None = None,
         fps: float | None = None,
@@ -181,16 +161,19 @@ class MuseDancePipeline(DiffusionPipeline):
         guidance_scale: float = 3.5,
         music_guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
-        densepose: ImageInput | None = None,
-        bpm: float | None = None,
+        densepose: ImageInput | list[ImageInput | None] | None = None,
+        bpm: float | list[float | None] | None = None,
         eta: float = 0.0,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: OutputType = "pil",
         return_dict: bool = True,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> MuseDancePipelineOutput | tuple[Any, ...] | Iterator[MuseDanceSegment]:
-        """Generate a video.
+    ) -> MuseDancePipelineOutput | tuple[Any, ...] | list[Any] | Iterator[Any]:
+        """Generate a video, or with a list of n pictures n videos in one batch.
+
+        Then `music`, `prompt`, `negative_prompt`, `start`, `densepose`, `bpm` and `generator` may be lists of n too;
+        what is no list holds for all, like the rest: the videos share size, length, rate, steps and scales.
 
         Args:
             image: the picture that dances.
@@ -211,16 +194,18 @@ class MuseDancePipeline(DiffusionPipeline):
             densepose: DensePose picture of the image, of the image's shape.
             bpm: tempo to track beats at, where librosa's own estimate is off.
             eta: 0 = deterministic DDIM, 1 = DDPM; ignored by schedulers without it.
-            generator: source of the noise, which is drawn in float32 whatever the model's dtype is.
+            generator: source of the noise, which is drawn in float32 whatever the model's dtype is. With one for each
+                video, a video's noise does not depend on what else is in the batch.
             output_type: "pil", "np", "pt" and "latent" say in which form to return all frames. "segments" returns an
                 iterator that generates segment by segment, in memory that does not grow with the video's length.
             return_dict: return an output object instead of a tuple.
             callback_on_step_end: called as (pipeline, step, timestep, tensors) after each step, step counting over the
                 whole video; may return changed tensors.
-            callback_on_step_end_tensor_inputs: which tensors it gets; there is `latents`.
+            callback_on_step_end_tensor_inputs: which tensors it gets; there is `latents`, of all videos.
 
         Returns:
-            The whole video, or an iterator over its segments, the last one trimmed to the video's length.
+            The whole video, a `MuseDancePipelineOutput` or tuple; or an iterator over its `MuseDanceSegment`s, the last
+            one trimmed to the video's length. With a list of pictures a list of these, or an iterator over lists of n.
 
         Raises:
             InputError: an argument, a file or the scheduler cannot be used.
@@ -228,9 +213,7 @@ class MuseDancePipeline(DiffusionPipeline):
         """
         if output_type not in OUTPUT_TYPES:
             raise InputError(f"output_type has to be one of {', '.join(OUTPUT_TYPES)}, not {output_type!r}")
-        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
-            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
-        sampling = _Sampling(
+        sampling = Sampling(
             num_inference_steps,
             guidance_scale,
             music_guidance_scale,
@@ -240,49 +223,64 @@ class MuseDancePipeline(DiffusionPipeline):
             callback_on_step_end,
             callback_on_step_end_tensor_inputs,
         )
-        self._check(sampling)
-        picture = read_image(image)
-        if height is None and width is None:
-            height, width = self.default_size(picture)
-            if max(picture.size) <= MAX_ASPECT * min(picture.size):
-                fit = "crop"  # the canvas has the picture's shape but for rounding: cut a few pixels, draw no thin bars
-        height, width = self._check_size(height, width)
-        track = music if isinstance(music, Audio) else read_audio(music)
-        timeline = plan_timeline(
-            track.duration,
-            segment_frames=self.unet.config.num_frames,
-            fps=self.unet.config.fps if fps is None else fps,
+        self._check_parts()
+        sampling.check(self.scheduler.config.num_train_timesteps)
+        each = spread(
+            image,
+            music=music,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
             start=start,
+            densepose=densepose,
+            bpm=bpm,
+            generator=generator,
+        )
+        pictures = read_pictures(
+            each["image"],
+            each["densepose"],
+            height=height,
+            width=width,
+            fit=fit,
+            default_size=self.default_size,
+            multiple=self.vae_scale_factor,
+            max_side=MAX_SIDE,
+        )
+        heard = read_music(
+            each["music"],
+            each["start"],
+            each["bpm"],
             duration=duration,
             num_frames=num_frames,
+            fps=self.unet.config.fps if fps is None else fps,
+            segment_frames=self.unet.config.num_frames,
+            ast_config=self.music_encoder.ast.config.to_dict(),
+            sampling_rate=self.feature_extractor.sampling_rate,
         )
-        check_segment_length(timeline, self.music_encoder.ast.config.to_dict())
-        video = _Video(
-            text=self._encode_prompt(prompt),
-            negative_text=self._encode_prompt(negative_prompt),
-            reference=self._encode_reference(picture, densepose, (height, width), fit),
-            waveforms=segment_waveforms(track, timeline, self.feature_extractor.sampling_rate),
-            beats=segment_beats(track, timeline, bpm),
-            track=track,
-            timeline=timeline,
+        videos = _Videos(
+            text=torch.cat(map_videos(self._encode_prompt, each["prompt"])),
+            negative_text=torch.cat(map_videos(self._encode_prompt, each["negative_prompt"])),
+            reference=self._encode_reference(pictures),
+            music=heard,
         )
         if self.config.stage == 1:
             warnings.warn("a stage 1 model has not learned to move: the video is a still picture", stacklevel=2)
-        canvas = (height // self.vae_scale_factor, width // self.vae_scale_factor)
-        segments = self._generate(video, sampling, canvas, decode=output_type != "latent")
+        canvas = tuple(side // self.vae_scale_factor for side in pictures.pixels.shape[2:])
+        segments = self._generate(videos, sampling, canvas, decode=output_type != "latent")
         if output_type == "segments":
-            return segments
-        output = join_segments(list(segments), output_type)
-        return output if return_dict else output.to_tuple()
+            return segments if isinstance(image, list) else map(itemgetter(0), segments)
+        whole = list(segments)
+        outputs = [join_segments([s[i] for s in whole], output_type) for i in range(len(pictures.pixels))]
+        results = outputs if return_dict else [output.to_tuple() for output in outputs]
+        return results if isinstance(image, list) else results[0]
 
     @torch.no_grad()
     def _generate(
-        self, video: _Video, sampling: _Sampling, canvas: tuple[int, int], decode: bool
-    ) -> Iterator[MuseDanceSegment]:
-        """Segment after segment; of the previous one only its latents are kept. A still is sampled once."""
-        device, timeline, still = self._execution_device, video.timeline, self.config.stage == 1
+        self, videos: _Videos, sampling: Sampling, canvas: tuple[int, ...], decode: bool
+    ) -> Iterator[list[MuseDanceSegment]]:
+        """Segment after segment of all videos; of the previous ones only latents are kept. A still is sampled once."""
+        device, timeline, still = self._execution_device, videos.music.timelines[0], self.config.stage == 1
         frames = () if still else (timeline.segment_frames,)
-        shape = (1, self.unet.config.in_channels, *frames, *canvas)
+        shape = (len(videos.text), self.unet.config.in_channels, *frames, *canvas)
         self.scheduler.set_timesteps(sampling.num_inference_steps, device=device)
         steps = len(self.scheduler.timesteps)
         self._num_timesteps, self._interrupt = steps * (1 if still else timeline.num_segments), False
@@ -292,20 +290,19 @@ class MuseDancePipeline(DiffusionPipeline):
                 for segment in range(timeline.num_segments):
                     if latents is None or not still:
                         noise = randn_tensor(shape, sampling.generator, device, torch.float32)
-                        branches = self._branches(sampling, video, segment, latents)
+                        branches = self._branches(sampling, videos, segment, latents)
                         latents = self._denoise(noise, branches, sampling, bar, segment * steps)
                         if self._interrupt:
                             return
-                    yield self._finish(latents, video, segment, decode)
+                    yield [self._finish(own, videos.music, i, segment, decode) for i, own in enumerate(latents)]
         finally:
             self.maybe_free_model_hooks()
 
     def _denoise(
-        self, noise: Tensor, branches: dict[str, dict[str, Any]], sampling: _Sampling, bar: tqdm, first_step: int
+        self, noise: Tensor, branches: dict[str, dict[str, Any]], sampling: Sampling, bar: tqdm, first_step: int
     ) -> Tensor:
-        """Sample one segment: noise and the result are float32, `(1, channels, [K,] h, w)`."""
-        known = inspect.signature(self.scheduler.step).parameters
-        extra = {key: getattr(sampling, key) for key in ("eta", "generator") if key in known}
+        """Sample one segment: noise and the result are float32, `(n, channels, [K,] h, w)`."""
+        extra = sampling.step_arguments(self.scheduler)
         self.scheduler.set_timesteps(sampling.num_inference_steps, device=noise.device)  # schedulers count their steps
         scales = sampling.guidance_scale, sampling.music_guidance_scale, sampling.guidance_rescale
         latents = noise * self.scheduler.init_noise_sigma
@@ -315,7 +312,7 @@ class MuseDancePipeline(DiffusionPipeline):
             e = {name: self.unet(sample, timestep, **told).sample.float() for name, told in branches.items()}
             latents = self.scheduler.step(guide(e, *scales), timestep, latents, **extra, return_dict=False)[0]
             if sampling.callback is not None:
-                tensors = {"latents": latents} if sampling.callback_inputs else {}
+                tensors = {"latents": latents} if sampling.tensor_inputs else {}
                 latents = sampling.callback(self, first_step + step, timestep, tensors).pop("latents", latents)
             bar.update()
             if self._interrupt:
@@ -323,17 +320,19 @@ class MuseDancePipeline(DiffusionPipeline):
         return latents
 
     def _branches(
-        self, sampling: _Sampling, video: _Video, segment: int, previous: Tensor | None
+        self, sampling: Sampling, videos: _Videos, segment: int, previous: Tensor | None
     ) -> dict[str, dict[str, Any]]:
         """The UNet's conditions for each branch of guidance. Motion frames stay in all of them.
 
         Dropped text is the negative prompt, dropped reference, music and beats are `None`: what training drops.
         """
-        music, positions = self._encode_music(video.waveforms[segment], video.timeline.fps)
-        beats = torch.from_numpy(video.beats[segment])[None].to(music.device)
+        heard, fps = videos.music, videos.music.timelines[0].fps
+        encoded = [self._encode_music(waveform, fps) for waveform in heard.waveforms[:, segment]]
+        music, positions = torch.cat([tokens for tokens, _ in encoded]), encoded[0][1]
+        beats = torch.from_numpy(heard.beats[:, segment]).to(music.device)
         branches: dict[str, dict[str, Any]] = {}
         for name in guidance_branches(sampling.guidance_scale, sampling.music_guidance_scale):
-            text, reference = (video.negative_text, None) if name == NONE else (video.text, video.reference)
+            text, reference = (videos.negative_text, None) if name == NONE else (videos.text, videos.reference)
             branches[name] = {"encoder_hidden_states": text, "reference": reference}
             if name == ALL:
                 branches[name] |= {"music": music, "music_positions": positions, "beats": beats}
@@ -350,15 +349,14 @@ class MuseDancePipeline(DiffusionPipeline):
     def _encode_prompt(self, prompt: str) -> Tensor:
         return encode_prompt(prompt, self.tokenizer, self.text_encoder, self._execution_device).to(self.unet.dtype)
 
-    def _encode_reference(
-        self, picture: Image.Image, densepose: ImageInput | None, size: tuple[int, int], fit: Fit
-    ) -> dict[str, Tensor]:
-        """The ReferenceNet's features of the picture on its canvas, with its DensePose mask if there is one."""
+    def _encode_reference(self, pictures: Pictures) -> dict[str, Tensor]:
+        """The ReferenceNet's features of the pictures, with their DensePose masks if there are any."""
         device, dtype = self._execution_device, self.unet.dtype
-        mask = None if densepose is None else densepose_pixels(densepose, picture, *size, fit).to(device, dtype)
-        pixels = picture_pixels(picture, *size, fit).to(device, self.vae.dtype)
+        masks = None if pictures.densepose is None else pictures.densepose.to(device, dtype)
+        pixels = pictures.pixels.to(device, self.vae.dtype)
         latents = (self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor).to(dtype)
-        return self._networks.encode_reference(latents, self._encode_prompt(""), mask)
+        empty_text = self._encode_prompt("").expand(len(pixels), -1, -1)
+        return self._networks.encode_reference(latents, empty_text, masks)
 
     def _encode_music(self, waveform: np.ndarray, fps: float) -> tuple[Tensor, Tensor]:
         """AST tokens of a segment, `(1, tokens, dim)`, and when each of them is, `(tokens,)` in frames."""
@@ -366,12 +364,12 @@ class MuseDancePipeline(DiffusionPipeline):
         positions = self.music_encoder.token_times(mel.shape[1]) * fps
         return self.music_encoder(mel).to(self.unet.dtype), positions.to(mel.device)
 
-    def _finish(self, latents: Tensor, video: _Video, segment: int, decode: bool) -> MuseDanceSegment:
-        """Trim a segment, decode it frame by frame, add its sound and beats. A still has one latent for all frames."""
-        timeline = video.timeline
+    def _finish(self, latents: Tensor, music: Music, video: int, segment: int, decode: bool) -> MuseDanceSegment:
+        """Trim a video's segment, decode it frame by frame, add its sound and beats. A still has one latent for all."""
+        timeline = music.timelines[video]
         kept, first = timeline.kept_frames(segment), segment * timeline.segment_frames
-        still = latents.ndim == 4
-        images = latents[0, :, None] if still else latents[0, :, :kept]
+        still = latents.ndim == 3
+        images = latents[:, None] if still else latents[:, :kept]
         frames = np.stack([self._decode(image) for image in images.unbind(1)]) if decode else None
         if still:
             images = images.expand(-1, kept, -1, -1)
@@ -379,8 +377,8 @@ class MuseDancePipeline(DiffusionPipeline):
         return MuseDanceSegment(
             frames=frames,
             latents=images.cpu(),
-            audio=video.track.cut(timeline.seconds(first), timeline.seconds(first + kept)),
-            beats=video.beats[segment, :kept],
+            audio=music.tracks[video].cut(timeline.seconds(first), timeline.seconds(first + kept)),
+            beats=music.beats[video, segment, :kept],
             index=segment,
             num_segments=timeline.num_segments,
             fps=timeline.fps,
@@ -392,27 +390,10 @@ class MuseDancePipeline(DiffusionPipeline):
         pixels = self.vae.decode(latent, return_dict=False)[0][0].float().clamp(-1, 1)
         return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().byte().cpu().numpy()
 
-    def _check(self, sampling: _Sampling) -> None:
+    def _check_parts(self) -> None:
         check_scheduler(self.scheduler, dict(self.config.noise_schedule))
-        most = self.scheduler.config.num_train_timesteps
-        steps, inputs = sampling.num_inference_steps, tuple(sampling.callback_inputs)
-        if not (isinstance(steps, int) and 1 <= steps <= most):
-            raise InputError(f"num_inference_steps has to be a whole number from 1 to {most}, not {steps}")
-        if not 0 <= sampling.guidance_rescale <= 1:
-            raise InputError(f"guidance_rescale has to lie between 0 and 1, not {sampling.guidance_rescale}")
-        if not set(inputs) <= set(self._callback_tensor_inputs):
-            raise InputError(f"a callback can get {self._callback_tensor_inputs}, not {inputs}")
         if self.vae.config.latent_channels != self.unet.config.in_channels:
             raise InputError(
                 f"the VAE has {self.vae.config.latent_channels} latent channels, "
                 f"the UNet {self.unet.config.in_channels}: these do not belong together"
             )
-
-    def _check_size(self, height: int | None, width: int | None) -> tuple[int, int]:
-        if height is None or width is None:
-            raise InputError("give height and width, or neither")
-        multiple = self.vae_scale_factor
-        for name, side in (("height", height), ("width", width)):
-            if not (isinstance(side, int) and 0 < side <= MAX_SIDE and side % multiple == 0):
-                raise InputError(f"{name} has to be a multiple of {multiple} from {multiple} to {MAX_SIDE}, not {side}")
-        return height, width

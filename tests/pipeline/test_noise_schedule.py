@@ -40,13 +40,13 @@ class Oracle(torch.nn.Module):
 
 
 def sample_with_oracle(pipe, scheduler):
-    from musedance.pipeline import _Sampling
+    from musedance.sampling import Sampling
 
     clean = torch.randn((1, 5, 6, 4, 4), generator=torch.Generator().manual_seed(1)).double() * 3
     exact = DDIMScheduler(**pipe.config.noise_schedule).alphas_cumprod
     pipe.register_modules(scheduler=scheduler)
     object.__setattr__(pipe, "unet", Oracle(clean, exact))
-    sampling = _Sampling(10, 1.0, None, 0.0, 0.0, torch.Generator().manual_seed(0), None, ())
+    sampling = Sampling(10, 1.0, None, 0.0, 0.0, torch.Generator().manual_seed(0), None, ())
     pipe._interrupt = False
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
     with pipe.progress_bar(total=10) as bar:
