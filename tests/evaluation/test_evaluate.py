@@ -174,8 +174,10 @@ def test_two_processes_and_batches_find_what_one_finds(
 def write_video(path: Path, frames: np.ndarray, fps: float = 12, sound: np.ndarray | None = None) -> None:
     height, width = frames.shape[1:3]
     writer = VideoWriter(path, fps=fps, height=height, width=width, audio_rate=16000, audio_channels=1)
+    samples = round(len(frames) / fps * 16000)
+    sound = np.zeros((1, samples), np.float32) if sound is None else sound
     with writer:
-        writer.write(frames, np.zeros((1, 16000), np.float32) if sound is None else sound)
+        writer.write(frames, np.pad(sound, ((0, 0), (0, max(0, samples - sound.shape[1]))))[:, :samples])
 
 
 def test_bad_videos_are_named_and_counted_and_the_rest_is_scored(puppet_data: Path, tmp_path: Path) -> None:
