@@ -96,7 +96,7 @@ class DatasetCases(Cases):
     def inputs(self, name: str) -> Inputs:
         clip = self.videos.clips[name]
         shown = self._other(clip) if self.from_other_clip else clip
-        picture = Image.fromarray(self.videos.pictures(shown, [0])[0])
+        picture = Image.fromarray(self.videos.pictures(shown, [0], self.cases[name].canvas)[0])
         return Inputs(picture, self.videos.sound(name), self._bpm[clip.track])
 
     def _other(self, clip: Clip) -> Clip:

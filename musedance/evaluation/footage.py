@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from musedance.media.video import VideoReader
 from musedance.metrics.pose import read_keypoints
 
 SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
+KEYPOINTS = ".safetensors"
 MAX_BYTES = 4 * 2**30  # of a video's frames in memory: ten minutes of 256 x 256 at 30 fps
 
 
@@ -130,8 +132,8 @@ class FolderVideos(VideoSet):
         return str(self._files[name])
 
     def key(self, name: str) -> str:
-        status = self._files[name].stat()
-        return f"{status.st_size} {status.st_mtime_ns} {self.size}"
+        path = self._files[name]
+        return f"{_status(path)} {_status(path.with_suffix(KEYPOINTS))} {self.size}"
 
     def facts(self, name: str) -> Facts:
         return self._known.get(name, Facts(track=name))
@@ -143,7 +145,7 @@ class FolderVideos(VideoSet):
             if info.num_frames * info.width * info.height * 3 > MAX_BYTES:
                 raise InputError(f"{path} is too long to be scored at once ({info.duration:.0f} s): cut it into clips")
             frames = _sized(np.stack(list(video.stream(info.fps))), self.size)
-        keypoints = path.with_suffix(".safetensors")
+        keypoints = path.with_suffix(KEYPOINTS)
         joints, visible = read_keypoints(keypoints) if keypoints.is_file() else (None, None)
         if joints is not None and len(joints) != len(frames):
             raise InputError(f"{keypoints} has keypoints of {len(joints)} frames, the video has {len(frames)}")
@@ -189,7 +191,9 @@ class DatasetVideos(VideoSet):
         return str(self.dataset.path / clip.split / clip.file_name)
 
     def key(self, name: str) -> str:
-        return f"{self.clips[name].to_json()} {self.spec} {self.num_frames} {self.size}"
+        clip = self.clips[name]
+        files = [_status(self.dataset.path / clip.split / file) for file in (clip.file_name, clip.truth) if file]
+        return f"{clip.to_json()} {files} {self.spec} {self.num_frames} {self.size}"
 
     def length(self, name: str) -> int:
         """How many frames the video has."""
@@ -207,10 +211,10 @@ class DatasetVideos(VideoSet):
             self._facts[name] = _facts(self.dataset, self.clips[name])
         return self._facts[name]
 
-    def pictures(self, clip: Clip, numbers: list[int]) -> np.ndarray:
-        """Some frames, `(n, H, W, 3)` uint8."""
+    def pictures(self, clip: Clip, numbers: list[int], canvas: tuple[int, int] | None = None) -> np.ndarray:
+        """Some frames, `(n, H, W, 3)` uint8, on the clip's canvas or another one."""
         lanczos = Image.Resampling.LANCZOS
-        return read_pictures(self.dataset, clip, "video", numbers, self.canvas(clip), lanczos).numpy()
+        return read_pictures(self.dataset, clip, "video", numbers, canvas or self.canvas(clip), lanczos).numpy()
 
     def sound(self, name: str) -> Audio:
         """As long as the video."""
@@ -227,6 +231,14 @@ class DatasetVideos(VideoSet):
         return Footage(frames, clip.fps, sound, joints, visible, clip.height)
 
 
+def _status(path: Path) -> str:
+    """Tells versions of a file apart; empty if there is none, as of a clip in a shard."""
+    if not path.is_file():
+        return ""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def _sized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     if size is None or frames.shape[1:3] == size:
         return frames
@@ -234,12 +246,16 @@ def _sized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
 
 
 def _facts(dataset: Dataset, clip: Clip) -> Facts:
-    """What a row says, and of drawn clips what their ground truth says: who dances, to what kind of music."""
+    """What a row says, and of drawn clips what their ground truth says: who dances, to what kind of music.
+
+    A damaged truth file is not complained of here, where it would end the run, but by `read`, which names the clip.
+    """
     beats = tuple(beat - clip.track_start for beat in clip.beats)
     groups: dict[str, str] = {}
     if clip.truth:
-        _, told = _read_truth(dataset, clip)
-        groups = {key: told[key] for key in ("genre", "kind") if isinstance(told.get(key), str)}
+        with suppress(InputError):
+            _, told = _read_truth(dataset, clip)
+            groups = {key: told[key] for key in ("genre", "kind") if isinstance(told.get(key), str)}
     return Facts(prompt=clip.caption, groups=groups, track=clip.track, beats=beats or None)
 
 
@@ -252,4 +268,6 @@ def _read_truth(dataset: Dataset, clip: Clip) -> tuple[dict[str, np.ndarray], di
         tensors = load(content)
         if not {"joints", "visible"} <= set(tensors):
             raise InputError("its ground truth has no joints")
+        if len(tensors["joints"]) != clip.num_frames:
+            raise InputError(f"its ground truth has {len(tensors['joints'])} frames, the clip {clip.num_frames}")
     return tensors, told

@@ -85,8 +85,8 @@ def keep_settings(folder: Path, settings: Mapping[str, Any], processes: Processe
     path, settings = folder / SETTINGS_FILE, plain(settings)
     if path.is_file():
         try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            noted = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
             raise InputError(f"{path} cannot be read: remove {folder} and start anew") from error
         for name in sorted(set(settings) | set(noted)):
             if settings.get(name) != noted.get(name):

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from musedance.evaluation.results import plain
@@ -63,11 +64,11 @@ class Scored:
         """What was saved; `None` if there is nothing of this key."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("key") != key:
+            if content["key"] != key:
                 return None
-            scored = cls(**content)
+            scored = cls(**{name: value for name, value in content.items() if name != "key"})
             scored.features = load_file(path.with_suffix(".safetensors"))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
             return None
         scored.scores = {name: float(value) for name, value in scored.scores.items()}  # "inf"
         return scored

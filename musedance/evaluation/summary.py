@@ -34,7 +34,7 @@ def summarise(entrant: Entrant, scores: Scores, failed: Mapping[str, str], true:
         members = {value: [name for name in scores if facts[name].groups.get(kind) == value] for value in values}
         if len(members) > 1:
             groups[kind] = {
-                value: results_of({name: scores[name] for name in names}, facts, true, seed)
+                value: results_of(_of(names, scores), facts, None if true is None else _of(names, true), seed)
                 for value, names in members.items()
             }
     return System(
@@ -46,6 +46,10 @@ def summarise(entrant: Entrant, scores: Scores, failed: Mapping[str, str], true:
         videos=tuple(_row(entrant, name, scored) for name, scored in scores.items()),
         failed=failed,
     )
+
+
+def _of(names: Sequence[str], scores: Scores) -> Scores:
+    return {name: scores[name] for name in names if name in scores}
 
 
 def results_of(scores: Scores, facts: Mapping[str, Facts], true: Scores | None, seed: int) -> dict[str, Result]:
@@ -136,14 +140,15 @@ def curves_of(scores: Scores, facts: Mapping[str, Facts], segment_frames: int | 
         if not found:
             continue
         times = sorted({time for of_video, _ in found.values() for time in of_video})
-        mean, low, high = [], [], []
+        mean: list[float] = []
+        ends: list[Interval | None] = []
         for time in times:
             there = {name: values[of.index(time)] for name, (of, values) in found.items() if time in of}
             values = np.array(list(there.values()))
             mean.append(float(values.mean()))
-            ends = _interval(values, [facts[name].track for name in there], seed) or (mean[-1], mean[-1])
-            low.append(ends[0])
-            high.append(ends[1])
+            ends.append(_interval(values, [facts[name].track for name in there], seed))
+        known = [end or (middle, middle) for end, middle in zip(ends, mean, strict=True)] if any(ends) else []
+        low, high = [end[0] for end in known], [end[1] for end in known]
         unit = {"colour": "Delta E"}.get(kind, "")
         curves[kind] = Curve(title, unit, times, mean, low, high, len(found), _seams(scores, segment_frames))
     return curves
@@ -187,6 +192,9 @@ def headlines(systems: Sequence[System]) -> tuple[str, ...]:
             lines.append(f"{text}; too few tracks for an interval of the lift.")
             continue
         low, high = null.interval
+        if result.warnings:
+            lines.append(f"{text}: nothing can be concluded ({'; '.join(result.warnings)}).")
+            continue
         lift = f"lift {null.lift:+.1%}, 95 % from {low:+.1%} to {high:+.1%}, n = {result.n}"
         said = "the motion follows its music" if low > 0 else "no lift is shown"
         lines.append(f"{text}: {said} ({lift}).")

@@ -1,5 +1,6 @@
 """The networks that metrics need, as far as their weights are there, and why the others are not."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from musedance.metrics.i3d import I3D
 from musedance.metrics.image_quality import Mode
 from musedance.metrics.lpips import Lpips, Network
 from musedance.metrics.pose import PoseModel
-from musedance.metrics.wav2clip import Wav2Clip
+from musedance.metrics.wav2clip import WIDTH, Wav2Clip
 from musedance.metrics.weight_files import find_weights, how_to_get, sha256_of
 
 NETWORKS: Mapping[Mode, Network] = {"standard": "alex", "disco": "vgg"}
@@ -86,11 +87,22 @@ def load_tools(options: ToolOptions, device: torch.device) -> Tools:
         tools.wav2clip = Wav2Clip.from_file(path)
     if options.clip is not None:
         tools.clip = ClipImages.from_pretrained(options.clip, str(device))
-        tools.files["clip"] = options.clip
+        if (width := tools.clip.model.config.projection_dim) != WIDTH:
+            reason = f"not computed: Wav2CLIP goes with ViT-B/32, {WIDTH} wide, and this CLIP is {width} wide"
+            tools.missing["cs"] = tools.missing.get("cs", reason)
+        tools.files["clip"] = f"{options.clip}, sha256 of its tensors {_digest(tools.clip.model)}"
     else:
         tools.missing["clip_identity"] = NEEDS_CLIP
         tools.missing["cs"] = tools.missing.get("cs", NEEDS_CLIP)
     if options.pose is not None:
         tools.pose = PoseModel.from_pretrained(options.pose, str(device))
-        tools.files["pose"] = options.pose
+        tools.files["pose"] = f"{options.pose}, sha256 of its tensors {_digest(tools.pose.model)}"
     return tools
+
+
+def _digest(model: torch.nn.Module) -> str:
+    """Of all names and values: a folder may be written anew, and a hub id stands for what it is today."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + b"\0" + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
