@@ -148,7 +148,7 @@ class PictureCases(Cases):
                 name = f"{_name(picture)}_{_name(track)}"
                 if name in self.cases:
                     raise InputError(f"two videos would be called {name}: give the files other names")
-                groups = {"kind": picture.parent.name, "genre": track.parent.name}
+                groups = {"kind": picture.absolute().parent.name, "genre": track.absolute().parent.name}
                 facts = Facts(prompt=prompt, groups=groups, track=_name(track))
                 self.cases[name] = Case(name, facts, num_frames, canvas)
                 self._files[name] = (picture, track)

@@ -81,7 +81,7 @@ class Contest:
             InputError: the folder has videos that were made in another way, or none could be made.
         """
         folder = self.evaluation.output / VIDEOS / folder_name(contestant.name)
-        made_of = {"model": contestant.told, **self.told, **self.sampling.described()}
+        made_of = {**_without_paths({"model": contestant.told, **self.told}), **self.sampling.described()}
         keep_settings(folder, made_of, self.evaluation.processes)
         failed = make_videos(contestant.load, self.cases, folder, self.sampling, self.evaluation.processes)
         known = {name: case.facts for name, case in self.cases.cases.items() if name not in failed}
@@ -97,3 +97,11 @@ class Contest:
             reference=self.cases.reference,
             failed=failed,
         )
+
+
+def _without_paths(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was told, but for where things lie: their fingerprints say whether they are the same."""
+    return {
+        name: {key: value for key, value in about.items() if key != "path"} if isinstance(about, Mapping) else about
+        for name, about in told.items()
+    }

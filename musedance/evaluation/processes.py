@@ -28,8 +28,12 @@ class Processes:
         return self.rank == 0
 
     def device(self, wanted: str) -> str:
-        """The device to use where `wanted` is "auto" and each process has a GPU of its own."""
-        return str(self._state.device) if wanted == "auto" and self.count > 1 else wanted
+        """The device to use: each of several processes has a GPU of its own."""
+        return str(self._state.device) if wanted in ("auto", "cuda") and self.count > 1 else wanted
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._state.wait_for_everyone()
 
     def share(self, names: Sequence[str]) -> list[str]:
         """Every so-manieth name, so that each process has as many, or one less."""

@@ -98,4 +98,4 @@ def keep_settings(folder: Path, settings: Mapping[str, Any], processes: Processe
         folder.mkdir(parents=True, exist_ok=True)
         with appearing(path) as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    processes.together({})  # nobody begins before it is noted
+    processes.wait()  # nobody begins before it is noted

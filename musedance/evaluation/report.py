@@ -20,7 +20,7 @@ from musedance.evaluation.score import Scorer
 from musedance.evaluation.scored import Scored
 from musedance.evaluation.settings import Scoring
 from musedance.evaluation.side_by_side import SideBySide, compose, spread_evenly
-from musedance.evaluation.summary import headlines, summarise
+from musedance.evaluation.summary import few_tracks, headlines, summarise
 
 PAGE, JSON, SCORES = "index.html", "report.json", "scores"
 TRUE, JOINTS = "ground truth", "ground truth, true joints"
@@ -67,11 +67,12 @@ class Evaluation:
         path = self.output / PAGE
         if self.processes.is_main:
             known = {"command": command_line(), "versions": versions(), "bootstrap and shuffle seed": self.scoring.seed}
-            summary = (*report.summary, *headlines(report.systems))
+            tracks = [shown.videos.facts(row.id).track for row in report.systems[0].videos]
+            summary = (*report.summary, *headlines(report.systems), *few_tracks(tracks))
             report = replace(report, summary=summary, provenance={**known, **report.provenance})
             write_json(report, self.output / JSON)
             write_page(report, path, self._videos(shown, report.systems[0]))
-        self.processes.together({})  # nobody leaves before it is written
+        self.processes.wait()  # nobody leaves before it is written
         return path
 
     def _videos(self, entrant: Entrant, system: System) -> list[SideBySide]:

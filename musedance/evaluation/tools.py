@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
+from musedance.evaluation.processes import Processes
 from musedance.metrics.clip_embeddings import ClipImages
 from musedance.metrics.i3d import I3D
 from musedance.metrics.image_quality import Mode
 from musedance.metrics.lpips import Lpips, Network
 from musedance.metrics.pose import PoseModel
 from musedance.metrics.wav2clip import WIDTH, Wav2Clip
-from musedance.metrics.weight_files import find_weights, how_to_get, sha256_of
+from musedance.metrics.weight_files import WEIGHT_FILES, find_weights, how_to_get, sha256_of
 
 NETWORKS: Mapping[Mode, Network] = {"standard": "alex", "disco": "vgg"}
 NEEDS_CLIP = "not computed: weights missing; give --clip, a folder or hub id of CLIP (openai/clip-vit-base-patch32)"
@@ -67,11 +68,12 @@ def load_tools(options: ToolOptions, device: torch.device) -> Tools:
     Raises:
         InputError: a file that is there cannot be used.
     """
-    tools = Tools(device)
+    tools, folder = Tools(device), None if options.weights is None else Path(options.weights)
+    if options.download:
+        _download(folder, Processes())
 
     def find(name: str, *measures: str) -> Path | None:
-        folder = None if options.weights is None else Path(options.weights)
-        path = find_weights(name, folder, options.download)
+        path = find_weights(name, folder)
         if path is None:
             tools.missing |= dict.fromkeys(measures, f"not computed: weights missing; {how_to_get(name)}")
         else:
@@ -84,7 +86,7 @@ def load_tools(options: ToolOptions, device: torch.device) -> Tools:
     if path := find("i3d", "fvd_standard", "fvd_disco"):
         tools.i3d = I3D.from_file(path).to(device)
     if path := find("wav2clip", "cs"):
-        tools.wav2clip = Wav2Clip.from_file(path)
+        tools.wav2clip = Wav2Clip.from_file(path, str(device))
     if options.clip is not None:
         tools.clip = ClipImages.from_pretrained(options.clip, str(device))
         if (width := tools.clip.model.config.projection_dim) != WIDTH:
@@ -98,6 +100,14 @@ def load_tools(options: ToolOptions, device: torch.device) -> Tools:
         tools.pose = PoseModel.from_pretrained(options.pose, str(device))
         tools.files["pose"] = f"{options.pose}, sha256 of its tensors {_digest(tools.pose.model)}"
     return tools
+
+
+def _download(folder: Path | None, processes: Processes) -> None:
+    """One process fetches what is missing, the others wait for it."""
+    if processes.is_main:
+        for name in WEIGHT_FILES:
+            find_weights(name, folder, download=True)
+    processes.wait()
 
 
 def _digest(model: torch.nn.Module) -> str:

@@ -97,6 +97,12 @@ def test_true_videos_against_themselves_are_perfect_and_dance_to_their_music(of_
     assert results["beats_hit"]["interval"][0] < results["beats_hit"]["value"] < results["beats_hit"]["interval"][1]
 
 
+def test_the_report_says_at_its_top_whether_the_motion_follows_the_music(of_truth: Path) -> None:
+    summary = report_of(of_truth)["summary"]
+    assert sum("follows its music" in line for line in summary) == 3  # the videos, the truth, its joints
+    assert summary[-1] == "The intervals rest on 2 tracks: with fewer than 8 they are too narrow."
+
+
 def test_true_videos_are_not_compared_with_themselves_in_their_own_column(of_model: Path) -> None:
     truth = systems_of(of_model)["ground truth"]["results"]
     assert truth["psnr_standard"]["value"] is None and "true videos" in truth["psnr_standard"]["reason"]
@@ -128,7 +134,8 @@ def test_what_is_there_is_not_done_again_and_what_is_missing_is(
     before = {path: path.stat().st_mtime_ns for path in videos}
     frames = frames_of(videos[1])
     videos[1].unlink()
-    assert evaluate("--model", small_model, "--data", puppet_data, "--output", output, *MODEL_RUN) == 0
+    moved = shutil.copytree(small_model, tmp_path / "moved")  # the same model, wherever it lies
+    assert evaluate("--model", moved, "--data", puppet_data, "--output", output, *MODEL_RUN) == 0
     after = {path: path.stat().st_mtime_ns for path in videos}
     assert {path for path in videos if after[path] != before[path]} == {videos[1]}
     assert np.array_equal(frames_of(videos[1]), frames)  # its noise depends on its name and on nothing else
