@@ -15,8 +15,10 @@ from musedance.evaluation.ablation import (
     knock_out_rows,
     knock_out_table,
 )
+from musedance.evaluation.ablation_steps import cumulative_steps, knock_out_steps
 from musedance.evaluation.cases import DatasetCases
 from musedance.evaluation.contestant import Contest, Contestant
+from musedance.evaluation.differences import Differences
 from musedance.evaluation.generate import SamplingOptions
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import describe_dataset
@@ -74,11 +76,12 @@ def ablate(
     systems = evaluation.systems(
         [*entrants.values(), *true_entrants(truth, scorer, cases, with_joints=has_joints(truth))]
     )
-    results = {system.name: system.results for system in systems}
-    scored = [replace(row, results=results[row.name]) for row in rows]
+    named = {system.name: system for system in systems}
+    scored = [replace(row, results=named[row.name].results) for row in rows]
+    differences = Differences({name: case.facts.track for name, case in cases.cases.items()}, scoring.seed)
     report = Report(
         title=f"{KNOCK_OUTS if knock_out else TRAININGS}: {dataset.path.resolve().name}, {test.split}",
-        summary=(),
+        summary=(knock_out_steps if knock_out else cumulative_steps)(rows, named, differences),
         systems=tuple(systems),
         provenance={
             "models": {name: model.told for name, model in models.items()},

@@ -2,21 +2,22 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
 from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.markup import ARROWS, digits_for, interval_text, label, number, with_sign
+from musedance.evaluation.cells import lift_cell, value_cell
+from musedance.evaluation.markup import ARROWS, label
 from musedance.evaluation.modules import modules_of, spatial_fingerprint, stage_of
-from musedance.evaluation.results import Interval, Result, Table
+from musedance.evaluation.results import Result, Table
+from musedance.metrics.nulls import OTHER_MUSIC
 
 ORDER = ("music", "motion", "beat")  # in which the paper's table 3 adds them
 SCORES = ("psnr_disco", "ssim_disco", "lpips_disco", "fvd_disco", "hfd")
 LIFTS = ("mm_align", "beats_hit")
-NULL = "other music"  # a kind of `musedance.evaluation.results.Null`
 _PAPERS_ROWS = tuple(frozenset(ORDER[:count]) for count in range(len(ORDER) + 1))
 
 
@@ -81,10 +82,10 @@ def knock_out_rows(folder: Path) -> tuple[Row, ...]:
     whole = _row(folder, found)
     left_out = [frozenset({name}) for name in reversed(ORDER) if name in found]
     left_out += [found] if len(found) > 1 else []
-    return (
-        whole,
-        *(Row(f"without {_names(out, ', ')}", folder, found - out, provenance=whole.provenance) for out in left_out),
-    )
+    rows = [
+        Row(f"without {name_modules(out, ', ')}", folder, found - out, provenance=whole.provenance) for out in left_out
+    ]
+    return (whole, *rows)
 
 
 def ablation_table(rows: Sequence[Row]) -> Table:
@@ -96,7 +97,7 @@ def ablation_table(rows: Sequence[Row]) -> Table:
     notes = [f"{row.name}: {row.provenance or row.folder}." for row in rows]
     missing = [modules for modules in _PAPERS_ROWS if modules not in {row.modules for row in rows}]
     if missing:
-        notes.insert(0, f"Of the paper's rows there is none for {'; '.join(map(_names, missing))}.")
+        notes.insert(0, f"Of the paper's rows there is none for {'; '.join(map(name_modules, missing))}.")
     return _table("Ablation: each row a training of its own (the paper's table 3)", rows, notes)
 
 
@@ -116,10 +117,11 @@ def knock_out_table(rows: Sequence[Row]) -> Table:
 
 def _row(folder: Path, modules: frozenset[str]) -> Row:
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    return Row(_names(modules), folder, modules, provenance=str(index.get("provenance", "")))
+    return Row(name_modules(modules), folder, modules, provenance=str(index.get("provenance", "")))
 
 
-def _names(modules: frozenset[str], separator: str = " + ") -> str:
+def name_modules(modules: frozenset[str], separator: str = " + ") -> str:
+    """ "music + motion", in the paper's order; "none" if there are none."""
     return separator.join(name for name in ORDER if name in modules) or "none"
 
 
@@ -155,53 +157,14 @@ def _check_same_clips(rows: Sequence[Row]) -> None:
 
 def _table(title: str, rows: Sequence[Row], notes: Sequence[str]) -> Table:
     heads = [f"{label(key)} {ARROWS[MEASURES[key].better]}".strip() for key in SCORES]
-    heads += [f"{label(key)}, lift over {NULL} {ARROWS[MEASURES[key].better]}" for key in LIFTS]
+    heads += [f"{label(key)}, lift over {OTHER_MUSIC} {ARROWS[MEASURES[key].better]}" for key in LIFTS]
     cells = tuple(
         (
             *("✓" if name in row.modules else "" for name in ORDER),
-            *(_score(row.results.get(key)) for key in SCORES),
-            *(_lift(row.results.get(key)) for key in LIFTS),
+            *(value_cell(row.results.get(key)) for key in SCORES),
+            *(lift_cell(row.results.get(key)) for key in LIFTS),
         )
         for row in rows
     )
     head = (*(name.capitalize() for name in ORDER), *heads)
-    return Table(title, head, cells, " ".join([*notes, *_remarks(rows)]))
-
-
-def _score(result: Result | None) -> str:
-    if result is None or result.value is None:
-        return _no_value(result)
-    return _with_interval(number, result.value, result.interval, result.n)
-
-
-def _lift(result: Result | None) -> str:
-    null = next((null for null in result.nulls if null.kind == NULL), None) if result is not None else None
-    if result is None or result.value is None or null is None:
-        return _no_value(result)
-    return _with_interval(with_sign, null.lift, null.interval, result.n)
-
-
-def _no_value(result: Result | None) -> str:
-    """In a cell; the reason is in the note."""
-    if result is None:
-        return "not scored"
-    if result.value is not None:
-        return f"no {NULL}"
-    return "not computed" if result.reason.startswith("not computed") else "undefined"
-
-
-def _with_interval(write: Callable[[float, int], str], value: float, interval: Interval | None, n: int) -> str:
-    digits = digits_for(value, *(interval or ()))
-    return f"{write(value, digits)}{f' {interval_text(interval, digits)}' if interval else ''}, n = {n}"
-
-
-def _remarks(rows: Sequence[Row]) -> list[str]:
-    """Each warning, and each reason for a missing value, once, with the measures that it is about."""
-    about: dict[str, dict[str, None]] = {}  # sentence -> measures, in order
-    for key, row in itertools.product((*SCORES, *LIFTS), rows):
-        result = row.results.get(key)
-        if result is not None:
-            missing = [result.reason or "undefined"] if result.value is None else []
-            for sentence in (*result.warnings, *missing):
-                about.setdefault(sentence, {})[label(key)] = None
-    return [f"{', '.join(measures)}: {sentence.rstrip('.')}." for sentence, measures in about.items()]
+    return Table(title, head, cells, " ".join(notes))

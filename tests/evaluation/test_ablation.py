@@ -165,15 +165,14 @@ def test_every_cell_has_its_interval_and_n() -> None:
     )
 
 
-def test_what_has_no_value_says_why_once() -> None:
+def test_what_has_no_value_says_so_in_a_word() -> None:
+    """The reasons stand at the top of the page, once."""
     undefined = {name: result(name, None, reason="no kinematic beats") for name in LIFTS}
     lone = {"psnr_disco": result("psnr_disco", math.inf), "mm_align": result("mm_align", 0.5)}
     table = table_of(SCORED | undefined, lone)
     assert table.rows[0][-2:] == ("undefined", "undefined")
     assert table.rows[1][3:] == ("∞, n = 64", *["not scored"] * 4, "no other music", "not scored")
-    assert table.note.count("weights missing; get them with X.") == 1
-    assert table.note.count("2D-MM Align, beats hit: no kinematic beats.") == 1
-    assert table.note.count("FVD (DisCo): Rests on fewer than 256 videos.") == 1
+    assert "weights missing" not in table.note
 
 
 def test_a_knock_out_is_never_called_the_papers_table(make: Make) -> None:
