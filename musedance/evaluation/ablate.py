@@ -22,12 +22,12 @@ from musedance.evaluation.differences import Differences
 from musedance.evaluation.generate import SamplingOptions
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import describe_dataset
-from musedance.evaluation.report import Evaluation, has_joints, true_entrants
-from musedance.evaluation.results import Report
+from musedance.evaluation.reporting import Evaluation, has_joints, true_entrants
 from musedance.evaluation.score import Scorer
 from musedance.evaluation.settings import Scoring, TestSet
 from musedance.evaluation.tools import load_tools
 from musedance.inference.studio import Settings
+from musedance.report.results import Report
 
 TRAININGS, KNOCK_OUTS = "Cumulative trainings", "Modules knocked out at sampling"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.cells import lift_cell, value_cell
-from musedance.evaluation.markup import ARROWS, label
 from musedance.evaluation.modules import modules_of, spatial_fingerprint, stage_of
-from musedance.evaluation.results import Result, Table
 from musedance.metrics.nulls import OTHER_MUSIC
+from musedance.report.catalog import MEASURES
+from musedance.report.cells import lift_cell, value_cell
+from musedance.report.markup import ARROWS, label
+from musedance.report.results import Result, Table
 
 ORDER = ("music", "motion", "beat")  # in which the paper's table 3 adds them
 SCORES = ("psnr_disco", "ssim_disco", "lpips_disco", "fvd_disco", "hfd")

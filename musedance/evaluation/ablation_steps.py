@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from musedance.evaluation.ablation import Row, name_modules
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.cells import value_cell
 from musedance.evaluation.differences import TOO_FEW, Difference, Differences
 from musedance.evaluation.groups import has_value
-from musedance.evaluation.markup import label
-from musedance.evaluation.results import System
+from musedance.report.catalog import MEASURES
+from musedance.report.cells import value_cell
+from musedance.report.markup import label
+from musedance.report.results import System
 
 OF_SET = ("fvd_disco", "hfd")  # the first that is there: they have no interval
 OF_VIDEOS = ("beats_hit", "lpips_disco", "psnr_disco")

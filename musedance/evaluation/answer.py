@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from musedance.evaluation.results import Table
+from musedance.report.results import Table
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from musedance.evaluation.footage import FolderVideos, VideoSet
 from musedance.evaluation.generate import SamplingOptions, make_videos
 from musedance.evaluation.modules import load_without
 from musedance.evaluation.provenance import describe_model, keep_settings
-from musedance.evaluation.report import Evaluation, folder_name
+from musedance.evaluation.reporting import Evaluation, folder_name
 from musedance.evaluation.score import Scorer
-from musedance.inference.studio import Settings, Studio
+from musedance.inference.studio import BACKENDS, Settings, Studio
 from musedance.pipeline import MuseDancePipeline
 
 VIDEOS = "videos"
@@ -49,7 +49,9 @@ class Contestant:
         told = {**describe_model(studio.folder), "dtype": str(studio.dtype), "without": sorted(left_out)}
 
         def load() -> MuseDancePipeline:
-            return load_without(studio.folder, left_out, studio.dtype, studio.device)
+            pipeline = load_without(studio.folder, left_out, studio.dtype, studio.device)
+            pipeline.set_attention_backend(BACKENDS[settings.attention])
+            return pipeline
 
         return cls(name, studio.folder, load, told)
 
@@ -90,7 +92,7 @@ class Contest:
             raise InputError(f"no video could be made; {name}: {why}")
         return Entrant(
             name=contestant.name,
-            description=f"{contestant.folder.resolve().name}, {self.sampling}",
+            description=f"{short_name(contestant.folder)}, {self.sampling}",
             videos=FolderVideos(folder, known, names=known),
             scorer=self.scorer,
             truth=self.truth,
@@ -105,3 +107,8 @@ def _without_paths(told: Mapping[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in about.items() if key != "path"} if isinstance(about, Mapping) else about
         for name, about in told.items()
     }
+
+
+def short_name(folder: Path) -> str:
+    """What to call a pipeline folder: RUN/model rather than model, as all trained ones are called."""
+    return "/".join(folder.resolve().parts[-2:]) if folder.resolve().name == "model" else folder.resolve().name

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ttest_ind
 
-from musedance.evaluation.cells import with_interval
-from musedance.evaluation.markup import with_sign
-from musedance.evaluation.results import Interval, VideoRow
 from musedance.metrics.bootstrap import LEVEL, mean_interval
+from musedance.report.cells import with_interval
+from musedance.report.markup import with_sign
+from musedance.report.results import Interval, VideoRow
 
 # Without any effect all of k tracks fall on one side of 0 with a chance of 2 / 2^k, and then a bootstrap's interval
 # leaves out 0: below 5 % from 6 tracks on. With two it is a coin's toss.

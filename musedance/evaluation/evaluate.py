@@ -8,18 +8,18 @@ from musedance.datasets.spec import ClipSpec
 from musedance.device import choose_device
 from musedance.errors import InputError
 from musedance.evaluation.cases import DatasetCases
-from musedance.evaluation.contestant import Contest, Contestant
+from musedance.evaluation.contestant import Contest, Contestant, short_name
 from musedance.evaluation.entrant import Entrant
 from musedance.evaluation.footage import FolderVideos, VideoSet
 from musedance.evaluation.generate import SamplingOptions
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import describe_dataset, describe_videos
-from musedance.evaluation.report import Evaluation, has_joints, true_entrants
-from musedance.evaluation.results import Report
+from musedance.evaluation.reporting import Evaluation, has_joints, true_entrants
 from musedance.evaluation.score import Scorer
 from musedance.evaluation.settings import Scoring, TestSet
 from musedance.evaluation.tools import load_tools
 from musedance.inference.studio import Settings, Studio
+from musedance.report.results import Report
 
 GENERATED = "generated"
 
@@ -56,7 +56,7 @@ def evaluate_model(
     generated = contest.enter(contestant)
     entrants = [generated, *true_entrants(truth, scorer, cases, with_joints=has_joints(truth))]
     report = Report(
-        title=f"{studio.folder.resolve().name} on {dataset.path.resolve().name}, {test.split}",
+        title=f"{short_name(studio.folder)} on {dataset.path.resolve().name}, {test.split}",
         summary=(),
         systems=tuple(evaluation.systems(entrants)),
         provenance={

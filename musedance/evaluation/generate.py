@@ -42,7 +42,7 @@ class SamplingOptions:
 
     def __str__(self) -> str:
         music = "" if self.music_guidance is None else f", music guidance {self.music_guidance:g}"
-        return f"{self.steps} steps, guidance {self.guidance:g}{music}, seed {self.seed}"
+        return f"{self.steps} step{'' if self.steps == 1 else 's'}, guidance {self.guidance:g}{music}, seed {self.seed}"
 
     def described(self) -> dict[str, float | None]:
         """What decides how videos come out; the batch size does not, but for rounding."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from musedance.evaluation.results import Result, System, VideoRow
+from musedance.report.results import Result, System, VideoRow
 
 ALL = "all"  # of those that belong to no group
 Rows = Sequence[VideoRow]

@@ -14,8 +14,8 @@ from musedance.datasets.folder import Dataset
 from musedance.errors import InputError
 from musedance.evaluation.footage import VideoSet
 from musedance.evaluation.processes import Processes
-from musedance.evaluation.results import plain
 from musedance.files import appearing
+from musedance.report.results import plain
 from musedance.weights.fingerprint import fingerprint
 
 LIBRARIES = (

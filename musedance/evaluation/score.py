@@ -9,7 +9,6 @@ from typing import Literal, get_args
 import numpy as np
 
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
 from musedance.evaluation.footage import Facts, Footage
 from musedance.evaluation.score_music import add_events, aligned, sound_of, why_undefined
 from musedance.evaluation.scored import Scored
@@ -28,6 +27,7 @@ from musedance.metrics.fvd import fvd_features
 from musedance.metrics.handcrafted import handcrafted_features
 from musedance.metrics.image_quality import Mode, psnr, ssim
 from musedance.metrics.kinematics import LEAST_FLOW, LEAST_JOINT_SPEED, joint_speed
+from musedance.report.catalog import MEASURES
 
 BeatsFrom = Literal["flow", "pose", "keypoints"]
 NO_SEAMS = "not computed: --segment-frames would say where the seams are"

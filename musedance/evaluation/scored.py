@@ -8,8 +8,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from musedance.evaluation.results import plain
 from musedance.files import appearing
+from musedance.report.results import plain
 
 Points = tuple[list[float], list[float]]  # times and values of a curve
 

@@ -21,8 +21,7 @@ from musedance.evaluation.modules import modules_of
 from musedance.evaluation.pairs import PairedVideos
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import describe_dataset, describe_files
-from musedance.evaluation.report import TRUE, Evaluation, has_joints, true_entrants
-from musedance.evaluation.results import Report, System
+from musedance.evaluation.reporting import TRUE, Evaluation, has_joints, true_entrants
 from musedance.evaluation.score import Scorer
 from musedance.evaluation.settings import Scoring, TestSet
 from musedance.evaluation.stress_genres import genres_answer
@@ -30,6 +29,7 @@ from musedance.evaluation.stress_length import length_answer
 from musedance.evaluation.stress_subjects import subjects_answer
 from musedance.evaluation.tools import load_tools
 from musedance.inference.studio import Settings, Studio
+from musedance.report.results import Report, System
 
 GENERATED, WITH_BEAT = "generated", "with beat modules"
 KNOCKED_OUT = (

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from musedance.evaluation.answer import Answer, sorted_out
-from musedance.evaluation.cells import lift_cell, value_cell
 from musedance.evaluation.differences import TOO_FEW, Difference, Differences
 from musedance.evaluation.groups import by_group, group_results, has_value
-from musedance.evaluation.markup import label
-from musedance.evaluation.results import Result, System, Table
 from musedance.metrics.handcrafted import FEATURES
 from musedance.metrics.i3d import CLASSES
+from musedance.report.cells import lift_cell, value_cell
+from musedance.report.markup import label
+from musedance.report.results import Result, System, Table
 
 EVERY = "all genres"
 TITLE = "Genres, with the beat modules and without"

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from musedance.evaluation.answer import Answer
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.cells import value_cell
 from musedance.evaluation.differences import TOO_FEW, Differences, sign_of
-from musedance.evaluation.markup import digits_for, interval_text, number, with_sign
-from musedance.evaluation.results import Curve, Result, System, Table
 from musedance.metrics.accumulation import growth_exponent
+from musedance.report.catalog import MEASURES
+from musedance.report.cells import value_cell
+from musedance.report.markup import digits_for, interval_text, number, with_sign
+from musedance.report.results import Curve, Result, System, Table
 
 OWN = ("identity", "colour", "clip_identity", "change", "lpips_change")
 OF_TRUTH = ("identity", "change", "lpips_change")  # what a dancer does to them who only moves

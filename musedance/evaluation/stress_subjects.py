@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from musedance.evaluation.answer import Answer, sorted_out
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.cells import lift_cell, other_music_of, value_cell
 from musedance.evaluation.differences import TOO_FEW, Difference, Differences, sign_of
 from musedance.evaluation.groups import Rows, by_group, group_of, group_results, has_value
-from musedance.evaluation.markup import ARROWS, digits_for, number
-from musedance.evaluation.results import System, Table
+from musedance.report.catalog import MEASURES
+from musedance.report.cells import lift_cell, other_music_of, value_cell
+from musedance.report.markup import ARROWS, digits_for, number
+from musedance.report.results import System, Table
 
 USUAL = "person"  # the kind that models of dance are trained on, with which the others are compared
 LIKENESS = ("clip_identity", "identity", "colour", "identity_drift")

@@ -5,16 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from musedance.evaluation.catalog import MEASURES
+from musedance.evaluation.differences import TOO_FEW
 from musedance.evaluation.entrant import Entrant
 from musedance.evaluation.footage import Facts
-from musedance.evaluation.results import Curve, Interval, Result, System, VideoRow
 from musedance.evaluation.scored import Scored
 from musedance.evaluation.summary_music import music_nulls, music_warnings
 from musedance.metrics.bootstrap import mean_interval
 from musedance.metrics.frechet import frechet_distance, rank_warning
+from musedance.report.catalog import MEASURES
+from musedance.report.results import Curve, Interval, Result, System, VideoRow
 
 Scores = Mapping[str, Scored]
+MINUS = "\N{MINUS SIGN}"
 FEW_TRACKS = 8  # with 3, an interval that says 95 % holds the truth in 75 % of cases, with 8 in 94 %
 
 
@@ -192,14 +194,17 @@ def headlines(systems: Sequence[System]) -> tuple[str, ...]:
             continue
         text = f"{system.name}: {result.value:.0%} of the music's beats are hit, {null.value:.0%} with {null.kind}"
         if null.interval is None:
-            lines.append(f"{text}; too few tracks for an interval of the lift.")
+            lines.append(f"{text}; {TOO_FEW}.")
             continue
-        low, high = null.interval
         if result.warnings:
             lines.append(f"{text}: nothing can be concluded ({'; '.join(result.warnings)}).")
             continue
-        lift = f"lift {null.lift:+.1%}, 95 % from {low:+.1%} to {high:+.1%}, n = {result.n}"
-        said = "the motion follows its music" if low > 0 else "no lift is shown"
+        low, high = null.interval
+        lift = f"lift {null.lift:+.1%}, 95 % from {low:+.1%} to {high:+.1%}, n = {result.n}".replace("-", MINUS)
+        if low > 0:
+            said = "the motion follows its music"
+        else:
+            said = "it follows its own music less than others'" if high < 0 else "no lift is shown"
         lines.append(f"{text}: {said} ({lift}).")
     return tuple(lines)
 

@@ -4,20 +4,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from musedance.evaluation.differences import LEAST_TRACKS
 from musedance.evaluation.footage import Facts
-from musedance.evaluation.results import Null
 from musedance.evaluation.score_music import aligned
 from musedance.evaluation.scored import Scored
 from musedance.metrics.nulls import (
     FRAMES_PER_BEAT,
     FRAMES_PER_ONSET,
-    NullScore,
     half_a_beat,
     half_a_beat_late,
     other_music,
     score_matrix,
     too_slow_to_conclude,
 )
+from musedance.report.results import Null
 
 
 def music_nulls(measure: str, scores: Mapping[str, Scored], facts: Mapping[str, Facts], seed: int) -> tuple[Null, ...]:
@@ -29,7 +29,12 @@ def music_nulls(measure: str, scores: Mapping[str, Scored], facts: Mapping[str, 
         own = [aligned(measure, video, video) for video in videos]
         late = [_late(measure, video) for video in videos]
         found.append(half_a_beat_late(own, late, tracks, seed))
-    return tuple(_as_result(null) for null in found if null is not None)
+    enough = len(set(tracks)) >= LEAST_TRACKS
+    return tuple(
+        Null(null.kind, null.value, null.lift, null.interval if enough else None, null.p_value)
+        for null in found
+        if null is not None
+    )
 
 
 def music_warnings(measure: str, scores: Mapping[str, Scored]) -> tuple[str, ...]:
@@ -51,7 +56,3 @@ def music_warnings(measure: str, scores: Mapping[str, Scored]) -> tuple[str, ...
 def _late(measure: str, video: Scored) -> float | None:
     shift = half_a_beat(np.array(video.events.get("music", [])))
     return None if shift is None else aligned(measure, video, video, late=shift)
-
-
-def _as_result(null: NullScore) -> Null:
-    return Null(null.kind, null.value, null.lift, null.interval, null.p_value)

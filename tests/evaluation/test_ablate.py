@@ -16,7 +16,7 @@ from musedance.cli import main
 from musedance.evaluation.ablation import Row
 from musedance.evaluation.ablation_steps import cumulative_steps, knock_out_steps
 from musedance.evaluation.differences import Differences
-from musedance.evaluation.results import Result, System, VideoRow
+from musedance.report.results import Result, System, VideoRow
 from musedance.training.config import Stage2Config
 from musedance.training.script import run_script
 

@@ -21,8 +21,8 @@ from musedance.evaluation.ablation import (
     knock_out_rows,
     knock_out_table,
 )
-from musedance.evaluation.results import Null, Result, Table
 from musedance.models import MuseDanceUNet
+from musedance.report.results import Null, Result, Table
 from musedance.weights.modules import MODULES, load_unet
 
 Make = Callable[..., Path]

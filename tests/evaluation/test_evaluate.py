@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from musedance.cli import main
-from musedance.evaluation.catalog import MEASURES
 from musedance.media.audio import read_audio
 from musedance.media.video import VideoReader
 from musedance.media.video_writer import VideoWriter
+from musedance.report.catalog import MEASURES
 
 MODEL_RUN = ("--dtype", "float32", "--steps", "2", "--num-frames", "10", "--shown", "1")
 
@@ -93,13 +93,14 @@ def test_true_videos_against_themselves_are_perfect_and_dance_to_their_music(of_
     assert results["hfd"]["value"] == pytest.approx(0, abs=1e-9)
     for name in ("clips", "ground truth, true joints"):
         nulls = {null["kind"]: null for null in systems[name]["results"]["beats_hit"]["nulls"]}
-        assert nulls["its music half a beat late"]["interval"][0] > 0.2 and nulls["other music"]["lift"] > 0.2
+        assert nulls["its music half a beat late"]["lift"] > 0.5 and nulls["other music"]["lift"] > 0.2
+        assert nulls["other music"]["interval"] is None  # from two tracks it would leave out 0 half of the time
     assert results["beats_hit"]["interval"][0] < results["beats_hit"]["value"] < results["beats_hit"]["interval"][1]
 
 
-def test_the_report_says_at_its_top_whether_the_motion_follows_the_music(of_truth: Path) -> None:
+def test_the_report_says_at_its_top_what_can_be_concluded(of_truth: Path) -> None:
     summary = report_of(of_truth)["summary"]
-    assert sum("follows its music" in line for line in summary) == 3  # the videos, the truth, its joints
+    assert sum("too few tracks to tell" in line for line in summary) == 3  # the videos, the truth, its joints
     assert summary[-1] == "The intervals rest on 2 tracks: with fewer than 8 they are too narrow."
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
 from musedance.evaluation.footage import Facts, Footage
 from musedance.evaluation.score import Scorer, unlike
 from musedance.evaluation.score_music import aligned
@@ -20,6 +19,7 @@ from musedance.evaluation.tools import ToolOptions, Tools, load_tools
 from musedance.media.audio import Audio
 from musedance.metrics.i3d import I3D
 from musedance.puppets.performance import World, perform
+from musedance.report.catalog import MEASURES
 from tests.evaluation.test_tools import save_clip, save_weights
 from tests.metrics.conftest import Dance, draw_dance, noisy
 from tests.metrics.test_lpips import published

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from musedance.evaluation.differences import Differences, sign_of
-from musedance.evaluation.results import Curve, Null, Result, System, VideoRow
 from musedance.evaluation.stress_genres import genres_answer
 from musedance.evaluation.stress_length import length_answer
 from musedance.evaluation.stress_subjects import subjects_answer
+from musedance.report.results import Curve, Null, Result, System, VideoRow
 
 MINUS = "\N{MINUS SIGN}"
 GENRES = ("rock", "waltz")

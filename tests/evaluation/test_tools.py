@@ -10,9 +10,9 @@ import torch
 from transformers import CLIPConfig, CLIPModel
 
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
 from musedance.evaluation.tools import ToolOptions, load_tools
 from musedance.metrics.weight_files import WEIGHT_FILES
+from musedance.report.catalog import MEASURES
 from tests.metrics.test_clip_embeddings import PREPROCESSOR
 from tests.metrics.test_lpips import published
 from tests.metrics.test_pose import save_vitpose

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from musedance.evaluation.catalog import MEASURES
 from musedance.metrics.alignment import answerable, av_align_2023, av_align_2025, beats_hit, mm_align, mm_align_reverse
 from musedance.metrics.consistency import colour_distances, drift, flicker, identity_distances, seam_jump
 from musedance.metrics.flow import flow_magnitudes
@@ -22,6 +21,7 @@ from musedance.metrics.image_quality import psnr, ssim
 from musedance.metrics.kinematics import LEAST_FLOW, kinematic_beats
 from musedance.metrics.onsets import flow_peaks, onset_times
 from musedance.puppets.performance import World, perform
+from musedance.report.catalog import MEASURES
 from tests.metrics.conftest import blurred, draw_dance, noisy, tinted
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"

@@ -14,7 +14,7 @@ class PaperTable:
     Attributes:
         number: of the table.
         title: what it compares.
-        measures: keys of `musedance.evaluation.catalog.MEASURES`, ours that come nearest; a column each.
+        measures: keys of `musedance.report.catalog.MEASURES`, ours that come nearest; a column each.
         rows: name and a value per measure.
         caveats: sentences about this table.
     """

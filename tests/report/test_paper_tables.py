@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.paper_tables import DABFUSION, MUSEDANCE, PAPERS, Paper
+from musedance.report.catalog import MEASURES
+from musedance.report.paper_tables import DABFUSION, MUSEDANCE, PAPERS, Paper
 
 TEXTS = Path(__file__).resolve().parents[2] / ".." / "shared" / "papers"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from musedance.evaluation.markup import digits_for, interval_text, number, with_sign
-from musedance.evaluation.results import Interval, Null, Result
 from musedance.metrics.nulls import OTHER_MUSIC
+from musedance.report.markup import digits_for, interval_text, number, with_sign
+from musedance.report.results import Interval, Null, Result
 
 
 def value_cell(result: Result | None, usual_n: int | None = None) -> str:

@@ -24,7 +24,7 @@ class Null:
         kind: "other music" or "its music half a beat late".
         value: mean over the videos.
         lift: the score minus that.
-        interval: of the lift, 95 %, bootstrap over tracks; `None` if there are too few.
+        interval: of the lift, 95 %, bootstrap over tracks; `None` if there are fewer than 6.
         p_value: share of shuffles that score as well as the right music; `None` where nothing is shuffled.
     """
 
@@ -40,7 +40,7 @@ class Result:
     """One number of the tables.
 
     Attributes:
-        measure: a key of `musedance.evaluation.catalog.MEASURES`.
+        measure: a key of `musedance.report.catalog.MEASURES`.
         value: may be infinite (PSNR); `None` if it is undefined or was not computed.
         interval: 95 %, bootstrap over videos (those of one track together); `None` where there is none.
         n: videos that it rests on.

@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.markup import colour, dot, escaped, number
-from musedance.evaluation.results import Curve, Null, System, VideoRow
-from musedance.evaluation.score_tables import verdict_on
+from musedance.report.catalog import MEASURES
+from musedance.report.markup import colour, dot, escaped, number
+from musedance.report.results import Curve, Null, System, VideoRow
+from musedance.report.score_tables import verdict_on
 
 WIDTH, HEIGHT = 400, 230  # of a plot, in the units of its text
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 28  # around what is drawn; right, half of an axis's last number

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musedance.evaluation.side_by_side import DIMMED, GAP, LABEL, compose, spread_evenly
 from musedance.media.audio import Audio, read_audio
 from musedance.media.video import VideoReader
+from musedance.report.side_by_side import DIMMED, GAP, LABEL, compose, spread_evenly
 
 RED, GREEN, BLUE = (200, 40, 40), (40, 180, 60), (50, 60, 210)
 

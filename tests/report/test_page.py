@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.page import write_page
-from musedance.evaluation.results import Curve, Null, Report, Result, System, Table, VideoRow
-from musedance.evaluation.side_by_side import SideBySide, compose, spread_evenly
 from musedance.media.audio import Audio, read_audio
 from musedance.media.video import VideoReader
+from musedance.report.catalog import MEASURES
+from musedance.report.page import write_page
+from musedance.report.results import Curve, Null, Report, Result, System, Table, VideoRow
+from musedance.report.side_by_side import SideBySide, compose, spread_evenly
 
 HOSTILE = "</script><script>alert(1)</script>\"><img src=x onerror=alert(1)> ' onload=x &lt;b> $title </style>"
 WEIGHTS = "not computed: weights missing; give --lpips-weights FILE, or let --download fetch them (9 MB)"

@@ -11,15 +11,15 @@ from typing import Any
 from PIL import Image
 
 from musedance.errors import InputError
-from musedance.evaluation.catalog import MEASURES
-from musedance.evaluation.markup import ARROWS, data_uri, dot, escaped, fold_out, mode_of, number, plain_table
-from musedance.evaluation.paper_tables import PAPERS, PaperTable
-from musedance.evaluation.plots import beat_picture, curve_plot, lift_plot
-from musedance.evaluation.results import Report, Result, System, VideoRow
-from musedance.evaluation.score_tables import Family, left_out_table, notices, score_table, video_table
-from musedance.evaluation.side_by_side import SideBySide
 from musedance.files import appearing
 from musedance.media.video import VideoReader
+from musedance.report.catalog import MEASURES
+from musedance.report.markup import ARROWS, data_uri, dot, escaped, fold_out, mode_of, number, plain_table
+from musedance.report.paper_tables import PAPERS, PaperTable
+from musedance.report.plots import beat_picture, curve_plot, lift_plot
+from musedance.report.results import Report, Result, System, VideoRow
+from musedance.report.score_tables import Family, left_out_table, notices, score_table, video_table
+from musedance.report.side_by_side import SideBySide
 
 FAMILIES: dict[Family, str] = {
     "image": "Pictures, against the true video",
@@ -51,17 +51,17 @@ def write_page(report: Report, path: Path, videos: Sequence[SideBySide]) -> Path
     if unknown:
         raise ValueError(f"not in the catalog of measures: {', '.join(sorted(unknown))}")
     sections = {
+        "answer": ("Answer", _extra_tables(report)),
         "scores": ("Scores", _scores(report)),
         "time": ("Over time", _curves(report)),
         "videos": ("Videos", _videos(report, videos)),
         "groups": ("By group", _groups(report)),
-        "tables": ("More tables", _extra_tables(report)),
         "rows": ("Each video", _each_video(report)),
         "papers": ("The papers' numbers beside ours", _papers(report)),
         "provenance": ("Provenance", _provenance(report.provenance)),
     }
     shown = {anchor: section for anchor, section in sections.items() if section[1]}
-    template = (files("musedance.evaluation") / "page.html").read_text(encoding="utf-8")
+    template = (files("musedance.report") / "page.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
         title=escaped(report.title),
         summary="".join(f"<p>{escaped(sentence)}</p>" for sentence in report.summary),

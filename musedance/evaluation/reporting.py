@@ -12,15 +12,15 @@ from musedance.errors import InputError
 from musedance.evaluation.cases import Cases
 from musedance.evaluation.entrant import Entrant, score_videos, true_video
 from musedance.evaluation.footage import DatasetVideos, VideoSet
-from musedance.evaluation.page import write_page
 from musedance.evaluation.processes import Processes
 from musedance.evaluation.provenance import command_line, versions
-from musedance.evaluation.results import THESE_ARE_TRUE, Report, System, write_json
 from musedance.evaluation.score import Scorer
 from musedance.evaluation.scored import Scored
 from musedance.evaluation.settings import Scoring
-from musedance.evaluation.side_by_side import SideBySide, compose, spread_evenly
 from musedance.evaluation.summary import few_tracks, headlines, summarise
+from musedance.report.page import write_page
+from musedance.report.results import THESE_ARE_TRUE, Report, System, write_json
+from musedance.report.side_by_side import SideBySide, compose, spread_evenly
 
 PAGE, JSON, SCORES = "index.html", "report.json", "scores"
 TRUE, JOINTS = "ground truth", "ground truth, true joints"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from musedance.evaluation.catalog import MEASURES, Better
-from musedance.evaluation.results import Interval
+from musedance.report.catalog import MEASURES, Better
+from musedance.report.results import Interval
 
 ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "": ""}
 NUM_COLOURS = 6

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from musedance.evaluation.plots import HEIGHT, LEFT, RIGHT, SPAN, WIDTH, beat_picture, curve_plot, lift_plot, nice_ticks
-from musedance.evaluation.results import Curve, Null, Result, System, VideoRow
+from musedance.report.plots import HEIGHT, LEFT, RIGHT, SPAN, WIDTH, beat_picture, curve_plot, lift_plot, nice_ticks
+from musedance.report.results import Curve, Null, Result, System, VideoRow
 
 
 def curve(mean: list[float], band: float = 0.0, marks: tuple[float, ...] = ()) -> Curve:

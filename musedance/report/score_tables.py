@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from musedance.evaluation.catalog import MEASURES, Measure
-from musedance.evaluation.markup import (
+from musedance.report.catalog import MEASURES, Measure
+from musedance.report.markup import (
     ARROWS,
     digits_for,
     digits_of_interval,
@@ -17,7 +17,7 @@ from musedance.evaluation.markup import (
     plain_table,
     with_sign,
 )
-from musedance.evaluation.results import THESE_ARE_TRUE, Null, Result, System
+from musedance.report.results import THESE_ARE_TRUE, Null, Result, System
 
 Columns = Mapping[str, Mapping[str, Result]]  # head of the column -> results by measure
 Family = Literal["image", "video", "music", "consistency"]
