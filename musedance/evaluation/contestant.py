@@ -50,7 +50,8 @@ class Contestant:
 
         def load() -> MuseDancePipeline:
             pipeline = load_without(studio.folder, left_out, studio.dtype, studio.device)
-            pipeline.set_attention_backend(BACKENDS[settings.attention])
+            if BACKENDS[settings.attention] != "native":
+                pipeline.set_attention_backend(BACKENDS[settings.attention])
             return pipeline
 
         return cls(name, studio.folder, load, told)

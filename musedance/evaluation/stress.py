@@ -12,7 +12,7 @@ from musedance.errors import InputError
 from musedance.evaluation.ablation import cumulative_rows, name_modules
 from musedance.evaluation.answer import Answer
 from musedance.evaluation.cases import PICTURES, SOUNDS, Cases, DatasetCases, PictureCases, files_in
-from musedance.evaluation.contestant import Contest, Contestant
+from musedance.evaluation.contestant import Contest, Contestant, short_name
 from musedance.evaluation.differences import Differences
 from musedance.evaluation.entrant import Entrant
 from musedance.evaluation.footage import DatasetVideos, VideoSet
@@ -211,7 +211,7 @@ def _finish(
     systems = contest.evaluation.systems(everyone)
     found = answer(systems)
     report = Report(
-        title=f"{title}: {models[0].folder}",
+        title=f"{title}: {short_name(models[0].folder)}",
         summary=found.summary,
         systems=tuple(systems),
         provenance={

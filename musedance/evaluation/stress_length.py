@@ -50,9 +50,8 @@ def _table(system: System, truth: System | None) -> Table:
         columns |= {f"{truth.curves[kind].title}, {truth.name}": truth.curves[kind] for kind in shown}
     times = system.curves["identity"].times
     rows = tuple((f"{time:.1f} s", *(_cell(curve, time) for curve in columns.values())) for time in times)
-    return Table(
-        "Second by second", ("middle of the second", *columns), rows, f"Means over {len(system.videos)} videos."
-    )
+    note = "" if len(system.videos) == 1 else f"Means over {len(system.videos)} videos."
+    return Table("Second by second", ("middle of the second", *columns), rows, note)
 
 
 def _cell(curve: Curve, time: float) -> str:
