@@ -38,7 +38,9 @@ def versions() -> dict[str, str]:
 
 def command_line() -> str:
     """What was called."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    called = ["python", "-m", "musedance"] if program == "__main__.py" else [program]
+    return shlex.join([*called, *sys.argv[1:]])
 
 
 def describe_model(folder: Path) -> dict[str, Any]:

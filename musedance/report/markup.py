@@ -21,6 +21,7 @@ def escaped(value: Any) -> str:
 
 
 def data_uri(kind: str, content: bytes) -> str:
+    """A file that is part of the page; `kind` is its media type, such as "video/mp4"."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -50,11 +51,13 @@ def digits_of_interval(interval: Interval) -> int:
 
 
 def with_sign(value: float, digits: int) -> str:
+    """With + or the minus sign, but for what shows as 0."""
     shown = number(value, digits)
     return f"+{shown}" if value > 0 and float(shown) > 0 else shown
 
 
 def interval_text(interval: Interval, digits: int) -> str:
+    """[low, high], with so many digits after the point."""
     return f"[{number(interval[0], digits)}, {number(interval[1], digits)}]"
 
 
