@@ -21,6 +21,7 @@ from musedance.evaluation.footage import Footage
 from musedance.evaluation.score_music import add_events
 from musedance.evaluation.scored import Scored
 from musedance.evaluation.settings import TestSet
+from musedance.evaluation.tools import NETWORKS
 from musedance.inference.studio import Settings, Studio
 from musedance.metrics.consistency import colour_distances, flicker, identity_distances, seam_jump
 from musedance.metrics.flow import flow_magnitudes
@@ -29,6 +30,7 @@ from musedance.metrics.handcrafted import handcrafted_features
 from musedance.metrics.i3d import I3D
 from musedance.metrics.image_quality import psnr, ssim
 from musedance.metrics.kinematics import LEAST_FLOW
+from musedance.metrics.lpips import Lpips
 
 
 def parts_of(video: Footage, cases: DatasetCases, name: str, device: torch.device) -> dict[str, Callable[[], object]]:
@@ -36,6 +38,7 @@ def parts_of(video: Footage, cases: DatasetCases, name: str, device: torch.devic
     frames, fps, sound = video.frames, video.fps, video.sound
     assert sound is not None
     i3d = I3D().to(device).eval()
+    lpips = {mode: Lpips(network).to(device).eval().requires_grad_(False) for mode, network in NETWORKS.items()}
 
     def music() -> None:
         flow = flow_magnitudes(frames, fps)
@@ -53,6 +56,7 @@ def parts_of(video: Footage, cases: DatasetCases, name: str, device: torch.devic
         "HFD's features": lambda: handcrafted_features(frames, fps),
         "flow, beats, onsets": music,
         "consistency": consistency,
+        "LPIPS, both modes": lambda: [of.distances(frames, frames, mode) for mode, of in lpips.items()],
         "I3D, both modes": lambda: [fvd_features(i3d, frames, mode, device) for mode in MODES],
     }
 
