@@ -121,7 +121,8 @@ def notices(columns: Columns) -> Iterator[str]:
                 about.setdefault(sentence, {}).setdefault(label(key), []).append(name)
     for sentence, measures in about.items():
         names = list(dict.fromkeys(name for names in measures.values() for name in names))
-        whose = f" of {', '.join(names)}" if len(names) < len(columns) else ""
+        asked = [name for name, results in columns.items() if any(label(key) in measures for key in results)]
+        whose = f" of {', '.join(names)}" if len(names) < len(asked) else ""
         yield f"<b>{escaped('; '.join(measures) + whose)}:</b> {escaped(sentence)}"
 
 
