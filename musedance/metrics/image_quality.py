@@ -5,12 +5,10 @@ tool/metrics/ssim_l1_lpips_psnr.py) computed when the tables of that family of p
 pictures of a folder, of 256 x 256 in its own paper; SSIM depends on the size.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musedance.errors import InputError
 
@@ -86,15 +84,6 @@ def check_pair(generated: np.ndarray, true: np.ndarray) -> None:
         raise InputError(f"videos that are compared need the same length and size, not {told[0]} and {told[1]}")
     if not true.size:
         raise InputError("a video without frames cannot be compared")
-
-
-def batches(generated: np.ndarray, true: np.ndarray, pixels: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both videos in steps of about so many pixels, at least a frame: `(b, 3, H, W)` in [0, 1], float32."""
-    step = max(1, pixels // (true.shape[1] * true.shape[2]))
-    for start in range(0, len(true), step):
-        both = (torch.from_numpy(video[start : start + step].copy()) for video in (generated, true))
-        one, other = (frames.permute(0, 3, 1, 2).contiguous() / 255 for frames in both)
-        yield one, other
 
 
 def scikit_image_ssim() -> Callable[..., Any]:

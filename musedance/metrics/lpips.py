@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from musedance.errors import InputError
-from musedance.metrics.image_quality import Mode, batches, check_pair
+from musedance.metrics.image_quality import Mode, check_pair
 from musedance.weights.checkpoint_file import read_checkpoint
 from musedance.weights.loading import load_exactly
 
@@ -161,3 +161,12 @@ def _heads_file(network: Network) -> Path:
     if found is None or not found.submodule_search_locations:
         raise InputError('LPIPS needs torchmetrics: pip install "musedance[metrics]"')
     return Path(found.submodule_search_locations[0]) / "functional" / "image" / "lpips_models" / f"{network}.pth"
+
+
+def batches(generated: np.ndarray, true: np.ndarray, pixels: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Both videos in steps of about so many pixels, at least a frame: `(b, 3, H, W)` in [0, 1], float32."""
+    step = max(1, pixels // (true.shape[1] * true.shape[2]))
+    for start in range(0, len(true), step):
+        both = (torch.from_numpy(video[start : start + step].copy()) for video in (generated, true))
+        one, other = (frames.permute(0, 3, 1, 2).contiguous() / 255 for frames in both)
+        yield one, other

@@ -10,7 +10,8 @@ from scipy.signal import convolve2d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from musedance.errors import InputError
-from musedance.metrics.image_quality import Mode, batches, psnr, ssim
+from musedance.metrics.image_quality import Mode, psnr, ssim
+from musedance.metrics.lpips import batches
 from tests.metrics.conftest import Dance, blurred, noisy, shuffled
 
 MODES: tuple[Mode, ...] = ("standard", "disco")
