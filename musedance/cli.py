@@ -19,7 +19,7 @@ from musedance import __version__
 from musedance.errors import InputError
 from musedance.failures import FAILED, complain, explain, one_line_warnings
 
-COMMANDS = ("infer", "init", "assemble", "puppets", "prepare", "dataset", "evaluate", "ablate", "stress")
+COMMANDS = ("infer", "init", "assemble", "puppets", "prepare", "dataset", "evaluate", "ablate", "stress", "tiny")
 
 
 class _Parser(argparse.ArgumentParser):

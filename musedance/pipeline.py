@@ -163,6 +163,7 @@ class MuseDancePipeline(DiffusionPipeline):
         guidance_rescale: float = 0.0,
         densepose: ImageInput | list[ImageInput | None] | None = None,
         bpm: float | list[float | None] | None = None,
+        beats: np.ndarray | list[np.ndarray | None] | None = None,
         eta: float = 0.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: OutputType = "pil",
@@ -172,8 +173,8 @@ class MuseDancePipeline(DiffusionPipeline):
     ) -> MuseDancePipelineOutput | tuple[Any, ...] | list[Any] | Iterator[Any]:
         """Generate a video, or with a list of n pictures n videos in one batch.
 
-        Then `music`, `prompt`, `negative_prompt`, `start`, `densepose`, `bpm` and `generator` may be lists of n too;
-        what is no list holds for all, like the rest: the videos share size, length, rate, steps and scales.
+        Then `music`, `prompt`, `negative_prompt`, `start`, `densepose`, `bpm`, `beats` and `generator` may be lists of
+        n; what is no list holds for all, like the rest: the videos share size, length, rate, steps and scales.
 
         Args:
             image: the picture that dances.
@@ -193,6 +194,7 @@ class MuseDancePipeline(DiffusionPipeline):
             guidance_rescale: 0 to 1.
             densepose: DensePose picture of the image, of the image's shape.
             bpm: tempo to track beats at, where librosa's own estimate is off.
+            beats: when they are, seconds from the start of the music, where that is known: none are tracked.
             eta: 0 = deterministic DDIM, 1 = DDPM; ignored by schedulers without it.
             generator: source of the noise, which is drawn in float32 whatever the model's dtype is. With one for each
                 video, a video's noise does not depend on what else is in the batch.
@@ -233,6 +235,7 @@ class MuseDancePipeline(DiffusionPipeline):
             start=start,
             densepose=densepose,
             bpm=bpm,
+            beats=beats,
             generator=generator,
         )
         pictures = read_pictures(
@@ -249,6 +252,7 @@ class MuseDancePipeline(DiffusionPipeline):
             each["music"],
             each["start"],
             each["bpm"],
+            each["beats"],
             duration=duration,
             num_frames=num_frames,
             fps=self.unet.config.fps if fps is None else fps,

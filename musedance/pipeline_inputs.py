@@ -145,6 +145,7 @@ def read_music(
     music: list[MusicInput],
     start: list[float],
     bpm: list[float | None],
+    beats: list[np.ndarray | None],
     *,
     duration: float | None,
     num_frames: int | None,
@@ -180,8 +181,8 @@ def read_music(
             )
     check_segment_length(timelines[0], ast_config)
     waveforms = map_videos(lambda track, line: segment_waveforms(track, line, sampling_rate), tracks, timelines)
-    beats = map_videos(segment_beats, tracks, timelines, bpm)
-    return Music(tracks, timelines, np.stack(waveforms), np.stack(beats))
+    binary = map_videos(segment_beats, tracks, timelines, bpm, beats)
+    return Music(tracks, timelines, np.stack(waveforms), np.stack(binary))
 
 
 def _checked_size(height: int | None, width: int | None, multiple: int, max_side: int) -> tuple[int, int]:

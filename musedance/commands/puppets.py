@@ -22,6 +22,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--moves-per-clip", type=int, default=2, metavar="N", help="moves that a clip shows (default: %(default)s)"
     )
     parser.add_argument("--kinds", metavar="A,B", help="who dances, such as person,cat (default: all)")
+    parser.add_argument("--backgrounds", metavar="A,B", help="what is behind them, such as backdrop,room (default: all)")
+    parser.add_argument("--moves", metavar="A,B", help="what is danced, such as jump,bow (default: all)")
+    parser.add_argument("--genres", metavar="A,B", help="what is played, such as waltz,latin (default: all)")
+    parser.add_argument("--bpm", metavar="LOW-HIGH", help="tempi, in any genre (default: what is usual in each)")
+    parser.add_argument("--split", metavar="NAME", help="train, validation or test, for all clips (default: 18:1:1)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
 
@@ -39,9 +44,13 @@ def run(options: argparse.Namespace) -> int:
         fps=options.fps,
         num_frames=options.frames,
         moves_per_clip=options.moves_per_clip,
-        kinds=None if options.kinds is None else tuple(kind.strip() for kind in options.kinds.split(",")),
+        kinds=_names(options.kinds),
+        backgrounds=_names(options.backgrounds),
+        moves=_names(options.moves),
+        genres=_names(options.genres),
+        bpm=None if options.bpm is None else _parse_range(options.bpm),
     )
-    print(write_puppets(options.output, world, clips=options.clips, workers=options.workers))
+    print(write_puppets(options.output, world, clips=options.clips, split=options.split, workers=options.workers))
     return 0
 
 
@@ -51,3 +60,16 @@ def parse_size(size: str) -> tuple[int, int]:
     if match is None:
         raise InputError(f"size has to be like 128 or 192x128 (width x height, pixels), not {size!r}")
     return int(match[1]), int(match[2] or match[1])
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _parse_range(text: str) -> tuple[float, float]:
+    """`"80-140"` or `"120"` to (lowest, highest)."""
+    match = re.fullmatch(r"([0-9.]{1,9})(?:-([0-9.]{1,9}))?", text)
+    try:
+        return float(match[1]), float(match[2] or match[1])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise InputError(f"--bpm has to be like 120 or 80-140, not {text!r}") from None

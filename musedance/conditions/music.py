@@ -63,16 +63,25 @@ def segment_waveforms(track: Audio, timeline: Timeline, sampling_rate: int) -> n
     return np.stack([padded[first : first + length] for first in firsts])
 
 
-def segment_beats(track: Audio, timeline: Timeline, bpm: float | None = None) -> np.ndarray:
-    """b_binary of section 3.3 for each whole segment, from beats tracked on the whole track.
+def segment_beats(
+    track: Audio, timeline: Timeline, bpm: float | None = None, times: np.ndarray | None = None
+) -> np.ndarray:
+    """b_binary of section 3.3 for each whole segment, from beats tracked on the whole track unless their times (s) in
+    it are given.
 
     Warns when the track has none.
 
     Returns:
         `(segments, K)` of 0 and 1.
+
+    Raises:
+        InputError: `times` are no list of numbers.
     """
-    times = track_beats(track.mono(BEAT_RATE), BEAT_RATE, bpm)
-    if len(times) == 0:
-        warnings.warn("no beats were found in the music (is it silent?), so there are none to follow", stacklevel=2)
+    if times is not None and (np.ndim(times) != 1 or not np.isfinite(times).all()):
+        raise InputError("beats are given as an array of seconds, one number a beat")
+    if times is None:
+        times = track_beats(track.mono(BEAT_RATE), BEAT_RATE, bpm)
+        if len(times) == 0:
+            warnings.warn("no beats were found in the music (is it silent?), so there are none to follow", stacklevel=2)
     frames = timeline.num_segments * timeline.segment_frames
     return beats_to_frames(times, timeline.start, frames, timeline.fps).reshape(timeline.num_segments, -1)

@@ -29,12 +29,14 @@ class Case:
         facts: what is known of it.
         num_frames: of the video.
         canvas: (height, width), pixels.
+        noise: name that the noise depends on; the id if not given. Videos of one name have the same.
     """
 
     id: str
     facts: Facts
     num_frames: int
     canvas: tuple[int, int]
+    noise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Inputs:
         picture: on the case's canvas.
         sound: as long as the video.
         bpm: of the whole track, where to look for the excerpt's tempo; `None` if it is not known.
+        beats: s from the video's start, where the model is not to look for them itself.
     """
 
     picture: Image.Image
     sound: Audio
     bpm: float | None
+    beats: np.ndarray | None = None
 
 
 class Cases(ABC):

@@ -129,7 +129,10 @@ def _write(
         guidance_scale=sampling.guidance,
         music_guidance_scale=sampling.music_guidance,
         bpm=[given.bpm for given in inputs.values()],
-        generator=[torch.Generator().manual_seed(video_noise_seed(sampling.seed, name)) for name in inputs],
+        beats=[given.beats for given in inputs.values()],
+        generator=[
+            torch.Generator().manual_seed(video_noise_seed(sampling.seed, case.noise or case.id)) for case in chosen
+        ],
         output_type="segments",
     )
     with ExitStack() as stack:  # all of the batch appear, or none

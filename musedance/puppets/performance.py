@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from musedance.errors import InputError
+from musedance.puppets.backgrounds import BACKGROUNDS
 from musedance.puppets.choreography import Choreography
-from musedance.puppets.compose import compose
+from musedance.puppets.compose import BPM_RANGE, compose
+from musedance.puppets.genres import GENRES
+from musedance.puppets.moves import MOVES
 from musedance.puppets.scene import KINDS, Scene
 from musedance.puppets.track import Track
 
@@ -33,6 +36,10 @@ class World:
         num_frames: of a clip, 2 to 600 and at most a minute.
         moves_per_clip: about how many moves a clip shows, 1 to 8; with 1 exactly one, another in the next clip.
         kinds: which of `KINDS` dance, each as often; all if not given, people half of the time.
+        backgrounds: which of `BACKGROUNDS` are behind them; all if not given.
+        moves: which of `MOVES` are danced; all if not given. In breaks of the music dancers freeze all the same.
+        genres: which of `GENRES` are played; all if not given.
+        bpm: the slowest and the fastest tempo, 70 to 160, the same for all genres; what is usual in each if not given.
 
     Raises:
         InputError: a value is out of range.
@@ -45,6 +52,10 @@ class World:
     num_frames: int = 50
     moves_per_clip: int = 2
     kinds: tuple[str, ...] | None = None
+    backgrounds: tuple[str, ...] | None = None
+    moves: tuple[str, ...] | None = None
+    genres: tuple[str, ...] | None = None
+    bpm: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -64,9 +75,17 @@ class World:
             )
         if not 1 <= self.moves_per_clip <= 8:
             raise InputError(f"a clip has 1 to 8 moves, not {self.moves_per_clip}")
-        unknown = sorted(set(self.kinds or ()) - set(KINDS))
-        if unknown or self.kinds == ():
-            raise InputError(f"there is no dancer of kind {', '.join(unknown)!r}; possible: {', '.join(KINDS)}")
+        for what, chosen, possible in (
+            ("dancer of kind", self.kinds, KINDS),
+            ("background", self.backgrounds, BACKGROUNDS),
+            ("move", self.moves, MOVES),
+            ("genre", self.genres, GENRES),
+        ):
+            unknown = sorted(set(chosen or ()) - set(possible))
+            if unknown or chosen == ():
+                raise InputError(f"there is no {what} {', '.join(unknown)!r}; possible: {', '.join(possible)}")
+        if self.bpm is not None and not BPM_RANGE[0] <= self.bpm[0] <= self.bpm[1] <= BPM_RANGE[1]:
+            raise InputError(f"tempi have to lie between {BPM_RANGE[0]:g} and {BPM_RANGE[1]:g} BPM, not {self.bpm}")
 
     @property
     def clip_seconds(self) -> float:
@@ -95,22 +114,34 @@ def perform(world: World, index: int) -> Performance:
     plan, look, sound, dance = (
         np.random.default_rng(seed) for seed in np.random.SeedSequence((world.seed, index)).spawn(4)
     )
-    kind = None if world.kinds is None else world.kinds[int(plan.integers(len(world.kinds)))]
+    kind = _any(plan, world.kinds)
     jitter = round(JITTER * world.fps)
     stride = world.num_frames + round(PAUSE * world.fps) + jitter
     starts = tuple(clip * stride + int(plan.integers(jitter + 1)) for clip in range(CLIPS_PER_SOURCE))
     gaps = zip((start + world.num_frames for start in starts), starts[1:], strict=False)
-    track = compose(sound, duration=max(CLIPS_PER_SOURCE * stride / world.fps, 4.0))
+    background, genre = _any(plan, world.backgrounds), _any(plan, world.genres)
+    track = compose(
+        sound,
+        duration=max(CLIPS_PER_SOURCE * stride / world.fps, 4.0),
+        genre=genre,
+        bpm=None if world.bpm is None else round(plan.uniform(*world.bpm), 1),
+    )
     return Performance(
         world=world,
-        scene=Scene.random(look, height=world.height, width=world.width, kind=kind),
+        scene=Scene.random(look, height=world.height, width=world.width, kind=kind, background=background),
         track=track,
         choreography=Choreography.compose(
             track,
             dance,
             moves_per_clip=world.moves_per_clip,
             clip_duration=world.clip_seconds,
+            moves=world.moves,
             changes=[sum(gap) / 2 / world.fps for gap in gaps],
         ),
         starts=starts,
     )
+
+
+def _any(rng: np.random.Generator, names: tuple[str, ...] | None) -> str | None:
+    """One of the names; none if none are given, and then nothing is drawn."""
+    return None if names is None else names[int(rng.integers(len(names)))]

@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -23,7 +25,9 @@ MAX_CLIPS = 10_000_000
 HELD_OUT_EVERY = 20  # of 20 sources one is for validation and one for the test
 
 
-def write_puppets(output: str | Path, world: World, *, clips: int, workers: int | None = None) -> Path:
+def write_puppets(
+    output: str | Path, world: World, *, clips: int, split: str | None = None, workers: int | None = None
+) -> Path:
     """Write a dataset folder of drawn dancers; its files depend on the world alone, not on the number of workers.
 
     N clips of a world are the first N of more. Splits are cut by whole sources.
@@ -32,6 +36,7 @@ def write_puppets(output: str | Path, world: World, *, clips: int, workers: int 
         output: the folder to make; nothing or an empty folder now. It appears when everything is in it.
         world: what the clips are like.
         clips: how many.
+        split: the one that all clips are in; the usual three if not given.
         workers: processes; as many as there are cores if not given.
 
     Raises:
@@ -40,17 +45,20 @@ def write_puppets(output: str | Path, world: World, *, clips: int, workers: int 
     output = Path(output)
     if not 1 <= clips <= MAX_CLIPS:
         raise InputError(f"clips has to lie between 1 and {MAX_CLIPS}, not {clips}")
+    if split is not None and split not in SPLITS:
+        raise InputError(f"split has to be one of {', '.join(SPLITS)}, not {split!r}")
     if workers is not None and workers < 1:
         raise InputError(f"there has to be at least 1 worker, not {workers}")
     sources = -(-clips // CLIPS_PER_SOURCE)
+    splits = [split or split_of(index) for index in range(sources)]
     counts = [min(CLIPS_PER_SOURCE, clips - CLIPS_PER_SOURCE * index) for index in range(sources)]
     with appearing_folder(output) as folder:
-        for split in {split_of(index) for index in range(sources)}:
+        for part in set(splits):
             for name in FOLDERS:
-                (folder / split / name).mkdir(parents=True)
+                (folder / part / name).mkdir(parents=True)
         rows: list[Clip] = []
         with tqdm(total=clips, unit="clip", desc="puppets") as bar:
-            for done in _in_processes(folder, world, counts, min(workers or os.cpu_count() or 1, sources)):
+            for done in _in_processes(folder, world, splits, counts, min(workers or os.cpu_count() or 1, sources)):
                 rows += done
                 bar.update(len(done))
         write_dataset(folder, _info(world, clips), rows)
@@ -62,21 +70,24 @@ def split_of(index: int) -> str:
     return {1: SPLITS[1], 2: SPLITS[2]}.get(index % HELD_OUT_EVERY, SPLITS[0])
 
 
-def _write_source(folder: Path, world: World, index: int, clips: int) -> list[Clip]:
-    performance, split = perform(world, index), split_of(index)
+def _write_source(folder: Path, world: World, index: int, split: str, clips: int) -> list[Clip]:
+    performance = perform(world, index)
     source = f"puppet-{index:06d}"
     return [write_clip(folder / split, split, source, performance, number) for number in range(clips)]
 
 
-def _in_processes(folder: Path, world: World, counts: list[int], workers: int) -> Iterator[list[Clip]]:
+def _in_processes(
+    folder: Path, world: World, splits: list[str], counts: list[int], workers: int
+) -> Iterator[list[Clip]]:
     """The rows of each source, as they are done; with one worker in this process."""
     if workers == 1:
-        yield from (_write_source(folder, world, index, count) for index, count in enumerate(counts))
+        yield from (_write_source(folder, world, *source) for source in zip(count(), splits, counts, strict=False))
         return
     # Not forked: a copy of a process with threads may wait for a lock that nobody holds.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
     try:
-        jobs = [pool.submit(_write_source, folder, world, index, count) for index, count in enumerate(counts)]
+        sources = zip(count(), splits, counts, strict=False)
+        jobs = [pool.submit(_write_source, folder, world, *source) for source in sources]
         for job in as_completed(jobs):
             yield job.result()
     finally:
@@ -95,5 +106,5 @@ def _info(world: World, clips: int) -> dict[str, object]:
         "description": "Drawn dancers of the built-in world: musedance puppets",
         "license": "CC0-1.0",
         "fps": world.fps,
-        "puppets": {"clips": clips, "kinds": world.kinds, "moves_per_clip": world.moves_per_clip, "seed": world.seed},
+        "puppets": {"clips": clips, **asdict(world)},
     }

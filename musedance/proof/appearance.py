@@ -1,0 +1,131 @@
+"""Appearance: whether the reference is used, kept, and told from others."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy.ndimage import binary_dilation
+from torch import Tensor
+
+from musedance.datasets.encode import Encoders
+from musedance.datasets.page import spread
+from musedance.datasets.reader import read_densepose
+from musedance.evaluation.footage import DatasetVideos
+from musedance.metrics.consistency import identity_distances
+from musedance.models import MuseDanceNetworks
+from musedance.pipeline import MuseDancePipeline
+from musedance.proof.finding import Finding, mean_finding, share_finding
+from musedance.proof.plans import sibling
+
+TIMESTEPS = (200, 500, 800)
+MARGIN = 3  # pixels around a mask that count as the dancer: outlines, shadows
+AMONG = 16  # pictures, of which one is the reference
+
+
+@torch.no_grad()
+def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs: int, batch: int = 8) -> list[Finding]:
+    """The error of predicting a held-out frame with its reference, with another character's, and with none.
+
+    Frames take the spatial path alone, as in stage 1; noise and text are the same for the three.
+    """
+    encoders = Encoders(
+        pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, pipeline.music_encoder, pipeline.unet.config.fps
+    )
+    networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
+    chosen = _pairs(videos, pairs)
+    errors: dict[tuple[str, int], list[float]] = {}
+    empty = encoders.text([""]).to(pipeline.unet.dtype)
+    for first in range(0, len(chosen), batch):
+        rows = chosen[first : first + batch]
+        target, right, wrong = (
+            torch.cat([encoders.latents(_picture(videos, name, frame)) for name, frame in column])
+            for column in zip(*rows, strict=True)
+        )
+        text = encoders.text([videos.clips[name].caption for (name, _), _, _ in rows])
+        for kind, latents in {"right": right, "another's": wrong, "none": None}.items():
+            for timestep in TIMESTEPS:
+                found = _errors(pipeline, networks, target, latents, text, empty, timestep, seed=first)
+                errors.setdefault((kind, timestep), []).extend(found)
+    tracks = [videos.clips[name].source for (name, _), _, _ in chosen]
+    findings = []
+    for other in ("another's", "none"):
+        for timestep in TIMESTEPS:
+            gain = np.array(errors[other, timestep]) - np.array(errors["right", timestep])
+            name = f"error with {'another reference' if other != 'none' else 'none'} minus with the right one, t = {timestep}"
+            findings.append(mean_finding("appearance", name, gain, tracks, least=0.0))
+    return findings
+
+
+def _pairs(videos: DatasetVideos, count: int) -> list[tuple[tuple[str, int], tuple[str, int], tuple[str, int]]]:
+    """(target, its reference, another character's), each a clip and a frame."""
+    rng, clips = np.random.default_rng(0), list(videos.clips.values())
+    pairs = []
+    for number in range(count):
+        clip = clips[number % len(clips)]
+        others = [other for other in clips if other.source != clip.source]
+        wrong = others[int(rng.integers(len(others)))]
+        frames = [int(rng.integers(videos.length(c.id))) for c in (clip, clip, clip)]
+        named = zip((clip, sibling(videos, clip), wrong), frames, strict=True)
+        pairs.append(tuple((c.id, frame) for c, frame in named))
+    return pairs  # type: ignore[return-value]
+
+
+def _picture(videos: DatasetVideos, name: str, frame: int) -> Tensor:
+    return torch.from_numpy(videos.pictures(videos.clips[name], [frame]))
+
+
+def _errors(
+    pipeline: MuseDancePipeline, networks: MuseDanceNetworks, target: Tensor, reference: Tensor | None, text: Tensor,
+    empty: Tensor, timestep: int, seed: int,
+) -> list[float]:  # fmt: skip
+    """Mean squared error of each prediction at one timestep."""
+    dtype, scheduler = pipeline.unet.dtype, pipeline.scheduler
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(seed))
+    steps = torch.full((len(target),), timestep)
+    noisy = scheduler.add_noise(target.float(), noise, steps)
+    features = None if reference is None else networks.encode_reference(
+        reference.to(dtype), empty.expand(len(target), -1, -1)
+    )  # fmt: skip
+    made = pipeline.unet(noisy.to(dtype), steps, text.to(dtype), reference=features).sample.float()
+    is_noise = scheduler.config.prediction_type == "epsilon"
+    wanted = noise if is_noise else scheduler.get_velocity(target.float(), noise, steps)
+    return (made - wanted).square().flatten(1).mean(1).tolist()
+
+
+def background_psnr(videos: DatasetVideos, name: str, made: np.ndarray, reference: str) -> float:
+    """PSNR in dB between a made and a true video where neither the true dancer nor the reference's is in any frame."""
+    clip, length = videos.clips[name], len(made)
+    canvas = made.shape[1:3]
+    covered = _covered(videos, reference, [0], canvas) | _covered(videos, name, list(range(length)), canvas)
+    free = ~binary_dilation(covered, iterations=MARGIN)
+    true = videos.pictures(clip, list(range(length)), canvas)
+    error = np.mean((made[:, free].astype(np.float64) - true[:, free]) ** 2) / 255**2
+    return float(-10 * np.log10(max(error, 1e-10)))
+
+
+def _covered(videos: DatasetVideos, name: str, frames: Sequence[int], canvas: tuple[int, ...]) -> np.ndarray:
+    """(H, W) bool: where the dancer is in some frame."""
+    size = canvas[0], canvas[1]
+    drawn = [read_densepose(videos.dataset, videos.clips[name], frame, size) for frame in frames]
+    pictures = np.stack([np.zeros((*size, 3), np.uint8) if picture is None else picture.numpy() for picture in drawn])
+    background = np.array([68, 1, 84], np.uint8)
+    return (pictures != background).any(-1).any(0)
+
+
+def retrieval_finding(
+    videos: DatasetVideos, made: Mapping[str, np.ndarray], least: float, truth: bool = False
+) -> Finding:
+    """How often, of `AMONG` characters' pictures, the video is most like its own reference (median over frames)."""
+    sources = {clip.source: clip.id for clip in spread(list(videos.clips.values()), len(videos.clips))}
+    rng = np.random.default_rng(0)
+    right = []
+    for name, frames in made.items():
+        clip = videos.clips[name]
+        others = [other for source, other in sorted(sources.items()) if source != clip.source]
+        foils = [others[int(i)] for i in rng.permutation(len(others))[: AMONG - 1]]
+        asked = [sibling(videos, clip).id, *foils]
+        pictures = [videos.pictures(videos.clips[other], [0])[0] for other in asked]
+        distances = [float(np.median(identity_distances(frames[::4], picture))) for picture in pictures]
+        right.append(int(np.argmin(distances)) == 0)
+    whose = "nearest of 16 pictures is its own reference"
+    return share_finding("appearance", whose, np.array(right), least=least, chance=1 / AMONG)

@@ -1,0 +1,48 @@
+"""Length: whether a video of several segments drifts away from its picture, and jumps where they meet."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from musedance.metrics.consistency import colour_distances, drift, identity_distances, per_second, seam_jump
+from musedance.proof.finding import Finding, mean_finding
+
+
+def length_findings(
+    made: Mapping[str, np.ndarray],
+    pictures: Mapping[str, np.ndarray],
+    true: Mapping[str, np.ndarray],
+    fps: float,
+    segment_frames: int,
+) -> list[Finding]:
+    """Drift a second, and the change across seams beside that elsewhere.
+
+    Args:
+        made: videos `(n, H, W, 3)` uint8 by clip.
+        pictures: their references.
+        true: the true videos.
+        fps: frames per second.
+        segment_frames: K.
+    """
+    names, findings = list(made), []
+    for what, distance in (("identity distance", identity_distances), ("colour distance (Delta E)", colour_distances)):
+        slopes, truth = (
+            np.array([drift(distance(videos[name], pictures[name]), fps) for name in names]) for videos in (made, true)
+        )
+        findings.append(mean_finding("length", f"{what}, growth a second", slopes, names, truth=float(truth.mean())))
+    jumps, truth = (
+        np.array([seam_jump(videos[name], segment_frames) or np.nan for name in names]) for videos in (made, true)
+    )
+    name = "change across seams beside that elsewhere"
+    return [*findings, mean_finding("length", name, jumps, names, truth=float(np.nanmean(truth)))]
+
+
+def length_curves(
+    made: Mapping[str, np.ndarray], pictures: Mapping[str, np.ndarray], fps: float
+) -> dict[str, list[float]]:
+    """Means over videos, second by second, of identity and colour distance to the reference."""
+    measures = {"identity": identity_distances, "colour": colour_distances}
+    return {
+        kind: np.mean([per_second(distance(made[n], pictures[n]), fps)[1] for n in made], 0).round(4).tolist()
+        for kind, distance in measures.items()
+    }

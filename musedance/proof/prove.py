@@ -1,0 +1,156 @@
+"""All numbers of a model's card, from nothing but its folder and datasets of puppets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from musedance.datasets.folder import Dataset
+from musedance.evaluation.footage import DatasetVideos, FolderVideos
+from musedance.evaluation.generate import SamplingOptions, make_videos
+from musedance.evaluation.processes import Processes
+from musedance.evaluation.settings import TestSet
+from musedance.inference.studio import Settings, Studio
+from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
+from musedance.proof.finding import Finding, mean_finding
+from musedance.proof.length import length_curves, length_findings
+from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, sibling
+from musedance.proof.recognition import Judge, judge_finding, read_windows, recognition_finding
+from musedance.proof.rhythm import Rhythm, beat_findings, rhythm_of, swapped_findings, tempo_finding
+from musedance.proof.takes import Take, Takes
+
+Frames = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What a model is asked.
+
+    Attributes:
+        learned: dataset that the recogniser learns from (train) and is tested on (validation and test).
+        test: dataset of other characters and tracks, all clips in the split "test".
+        long: the same with clips of several segments; `None` leaves the questions on length out.
+        sampling: how videos are made.
+        pairs: held-out pairs of frames.
+        swapped: clips whose beats are swapped.
+        references: pictures for the questions on text and music.
+        recogniser_steps: of its training.
+    """
+
+    learned: Dataset
+    test: TestSet
+    long: TestSet | None
+    sampling: SamplingOptions
+    pairs: int = 256
+    swapped: int = 48
+    references: int = 20
+    recogniser_steps: int = 900
+
+
+def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], dict[str, list[float]]]:
+    """Ask everything.
+
+    Args:
+        settings: model, device, dtype.
+        exam: the questions.
+        output: folder for the videos; those that are there already are not made again.
+
+    Returns:
+        The findings, and curves over the seconds of long videos.
+    """
+    studio = Studio(settings)
+    frames = studio.pipeline.unet.config.num_frames
+    _, videos = exam.test.open(studio.folder)
+    videos.num_frames = frames
+    films = Films(studio, exam.sampling, output)
+
+    findings = reference_findings(studio.pipeline, videos, exam.pairs)
+    own = own_takes(videos)
+    made = films.of(videos, own)
+    findings += _kept(videos, made)
+    rhythms = _rhythms(videos, own, made)
+    true = [_rhythm(videos, name, videos.read(name).frames) for name in videos.ids]
+    findings += beat_findings(list(rhythms.values()), true)
+    swapped = other_beats(videos, exam.swapped)
+    findings += swapped_findings(rhythms, _rhythms(videos, swapped, films.of(videos, swapped)))
+    findings.append(tempo_finding(list(rhythms.values()), true, 0.5))
+    findings += _recognised(exam, videos, films, frames)
+    if exam.long is None:
+        return findings, {}
+    return _lasting(studio, exam.long, films, findings, frames)
+
+
+class Films:
+    """Makes takes, and reads them."""
+
+    def __init__(self, studio: Studio, sampling: SamplingOptions, output: Path) -> None:
+        self.studio, self.sampling, self.output = studio, sampling, output
+
+    def of(self, videos: DatasetVideos, takes: Sequence[Take]) -> dict[str, np.ndarray]:
+        """The frames of each take, `(n, H, W, 3)` uint8 by id."""
+        folder = self.output / takes[0].id.split("_")[0]
+        make_videos(lambda: self.studio.pipeline, Takes(videos, takes), folder, self.sampling, Processes())
+        names = [take.id for take in takes]
+        found = FolderVideos(folder, names=set(names))
+        return {name: found.read(name).frames for name in names}
+
+
+def _kept(videos: DatasetVideos, made: Frames) -> list[Finding]:
+    """Background and identity."""
+    by_clip = {name.removeprefix("own_"): frames for name, frames in made.items()}
+    references = {name: sibling(videos, videos.clips[name]).id for name in by_clip}
+    values = np.array([background_psnr(videos, name, by_clip[name], references[name]) for name in by_clip])
+    sources = [videos.clips[name].source for name in by_clip]
+    what = "PSNR where no dancer is (dB)"
+    return [
+        mean_finding("appearance", what, values, sources, least=25.0),
+        retrieval_finding(videos, by_clip, least=0.95),
+    ]
+
+
+def _rhythms(videos: DatasetVideos, takes: Sequence[Take], made: Frames) -> dict[str, Rhythm]:
+    """By the clip whose music is heard; with the beats that were asked for."""
+    return {take.music: _rhythm(videos, take.beats, made[take.id]) for take in takes}
+
+
+def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray) -> Rhythm:
+    clip = videos.clips[beats]
+    return rhythm_of(frames, clip.fps, np.array(videos.facts(beats).beats or ()), clip.track)
+
+
+def _recognised(exam: Exam, videos: DatasetVideos, films: Films, num_frames: int) -> list[Finding]:
+    """Text and music."""
+    shown = read_windows(exam.learned, exam.learned.split("train"), num_frames)
+    unseen = read_windows(videos.dataset, list(videos.clips.values()), num_frames)
+    findings = []
+    moves = Judge.trained(shown, unseen, shown.moves, unseen.moves, exam.recogniser_steps)
+    takes = every_move(videos, moves.names, exam.references)
+    told = moves.told(films.of(videos, takes))
+    findings.append(judge_finding("text", moves, 0.9))
+    asked = {take.id: take.id.split("_", 1)[1].removesuffix(f"_{take.picture}") for take in takes}
+    pictures = {take.id: take.picture for take in takes}
+    findings.append(recognition_finding("text", moves, asked, told, pictures, 3.0))
+
+    genres = Judge.trained(shown, unseen, shown.genres, unseen.genres, exam.recogniser_steps)
+    takes = every_genre(videos, genres.names, exam.references)
+    told = genres.told(films.of(videos, takes))
+    findings.append(judge_finding("music", genres, None))
+    asked = {take.id: take.id.split("_")[1] for take in takes}
+    pictures = {take.id: take.picture for take in takes}
+    findings.append(recognition_finding("music", genres, asked, told, pictures, 1.0))
+    return findings
+
+
+def _lasting(
+    studio: Studio, test: TestSet, films: Films, findings: list[Finding], num_frames: int
+) -> tuple[list[Finding], dict[str, list[float]]]:
+    """Long videos, from their first frame on."""
+    _, videos = test.open(studio.folder)
+    takes = [Take(f"long_{t.music}", t.picture, t.music, t.beats, t.prompt, t.noise) for t in own_takes(videos)]
+    made = {take.music: frames for take, frames in zip(takes, films.of(videos, takes).values(), strict=True)}
+    pictures = {t.music: videos.pictures(videos.clips[t.picture], [0])[0] for t in takes}
+    true = {name: videos.read(name).frames for name in made}
+    fps = next(iter(videos.clips.values())).fps
+    found = length_findings(made, pictures, true, fps, num_frames)
+    return [*findings, *found], length_curves(made, pictures, fps)

@@ -1,0 +1,1 @@
+"""What the built-in model needs beside the two stages: its VAE, its encoders and the proof that it works."""

@@ -1,0 +1,141 @@
+"""The folder that the tiny model's two stages start from: trained VAE and encoders, random UNets."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+from tqdm import tqdm
+from transformers import ASTFeatureExtractor, CLIPTextModel
+
+from musedance.datasets.shards import open_dataset
+from musedance.errors import InputError
+from musedance.files import check_new_folder
+from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
+from musedance.pipeline import MuseDancePipeline
+from musedance.tiny.music import GENRE_NAMES, Lesson, MusicTraining, compose_lesson, lesson_loss, train_music_encoder
+from musedance.tiny.music import windows as music_windows
+from musedance.tiny.text import TextTraining, make_tokenizer, train_text_encoder
+from musedance.tiny.vae import VaeTraining, read_frames, reconstruction_psnr, train_vae
+from musedance.weights.folder import save_folder
+from musedance.weights.init import load_sections, seeded, split_unet_section, text_config
+
+HELD_OUT_TRACKS = 48
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """`configs/tiny/base.yaml`."""
+
+    seed: int = 0
+    vae: VaeTraining = field(default_factory=VaeTraining)
+    text: TextTraining = field(default_factory=TextTraining)
+    music: MusicTraining = field(default_factory=MusicTraining)
+
+
+def load_settings(path: Path) -> BaseSettings:
+    """Read settings from yaml; what is not given keeps its default.
+
+    Raises:
+        InputError: a key or a value that cannot be.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(BaseSettings), OmegaConf.load(path))
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except (OmegaConfBaseException, OSError, ValueError) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def make_base(output: str | Path, data: str | Path, settings: BaseSettings, device: torch.device) -> dict[str, float]:
+    """Train VAE, text encoder and music encoder, and write a pipeline folder with them (stage 0).
+
+    Args:
+        output: folder to make.
+        data: dataset of puppets; the VAE learns from its training split and is tested on its validation split.
+        settings: how.
+        device: where.
+
+    Returns:
+        How good they are on what they have not seen, by name.
+
+    Raises:
+        InputError: there is something at `output`, or `data` cannot be read.
+    """
+    output, sections = check_new_folder(output), load_sections("tiny")
+    dataset = open_dataset(data)
+    scores: dict[str, float] = {}
+
+    with seeded(settings.seed, torch.float32):
+        music_encoder = MusicEncoder(**sections["music_encoder"])
+    extractor = ASTFeatureExtractor(**sections["feature_extractor"])
+    lessons = compose_lessons(extractor, settings)
+    hearing = train_music_encoder(
+        music_encoder, lessons[HELD_OUT_TRACKS:], settings.music, device, settings.seed
+    )
+    scores |= music_scores(music_encoder, hearing, lessons[:HELD_OUT_TRACKS], settings.music, device)
+
+    tokenizer = make_tokenizer(sections["text_encoder"]["max_position_embeddings"], settings.text.merges)
+    section = {**sections["text_encoder"], "vocab_size": len(tokenizer)}
+    with seeded(settings.seed, torch.float32):
+        text_encoder = CLIPTextModel(text_config(section, tokenizer))
+    scores["prompts understood"] = train_text_encoder(
+        text_encoder, tokenizer, settings.text, device, settings.seed
+    )
+
+    with seeded(settings.seed, torch.float32):
+        vae = AutoencoderKL(**sections["vae"])
+    frames = read_frames(dataset, dataset.split("train"), settings.vae.frames_per_clip)
+    train_vae(vae, frames, settings.vae, device, settings.seed)
+    scores["vae psnr (dB)"] = reconstruction_psnr(vae, read_frames(dataset, dataset.split("validation"), 4))
+
+    shared, _ = split_unet_section(sections["unet"])
+    networks = {}
+    for name, make in {
+        "unet": lambda: MuseDanceUNet(**sections["unet"]),
+        "reference_net": lambda: ReferenceNet(**shared),
+        "mask_encoder": lambda: MaskEncoder(**sections["mask_encoder"]),
+    }.items():
+        with seeded(settings.seed, torch.float32):
+            networks[name] = make()
+    pipeline = MuseDancePipeline(
+        vae=vae.cpu(),
+        text_encoder=text_encoder.cpu(),
+        tokenizer=tokenizer,
+        music_encoder=music_encoder.cpu(),
+        feature_extractor=extractor,
+        scheduler=DDIMScheduler(**sections["scheduler"]),
+        **networks,
+        stage=0,
+        provenance=f"tiny: VAE and encoders trained on drawn dancers and composed music, seed {settings.seed}",
+    )
+    save_folder(pipeline, output)
+    return scores
+
+
+def compose_lessons(extractor: ASTFeatureExtractor, settings: BaseSettings) -> list[Lesson]:
+    """Tracks to learn from, and before them those to test with."""
+    count = settings.music.tracks + HELD_OUT_TRACKS
+    return [
+        compose_lesson(extractor, settings.music, settings.seed, index)
+        for index in tqdm(range(count), unit="track", desc="composing")
+    ]
+
+
+@torch.no_grad()
+def music_scores(
+    encoder: MusicEncoder, hearing: torch.nn.Module, lessons: list[Lesson], training: MusicTraining, device: torch.device
+) -> dict[str, float]:
+    """On new tracks: how often the genre is told, and the share of the beat phase's variance that is explained."""
+    right, errors = [], []
+    for batch in music_windows(lessons, training, 8, seed=1):
+        on_device: dict[str, Tensor] = {name: value.to(device) for name, value in batch.items()}
+        _, whole = hearing(encoder(on_device["mel"]))
+        right.append((whole[:, 0, : len(GENRE_NAMES)].argmax(1) == on_device["genre"]).float().mean())
+        errors.append(lesson_loss(encoder, hearing, on_device)[1]["phase"])
+    return {
+        "genres heard": float(torch.stack(right).mean()),
+        "beat phase explained": 1 - sum(errors) / len(errors),  # sin^2 + cos^2 = 1 is its variance
+    }
