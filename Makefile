@@ -1,9 +1,12 @@
 # make demo   a dancing video from examples/, from nothing but Python 3.11 and make
 # make test   lint, types, tests
+# make tiny-model   the built-in model from nothing: puppets, VAE, encoders, stage 1, stage 2; hours on a CPU
+# make tiny-card    every number of its card: an hour on a CPU
 #
 # TORCH_INDEX=URL   where PyTorch itself comes from, e.g. that of its CPU wheels on a machine without a GPU
 # PYTHON=python     the Python (3.11 or newer) that .venv is made with
 # PYTEST_ARGS=...   replaces the arguments of pytest
+# TINY_MACHINE=gpu   settings of tiny-model for one large GPU
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 TORCH_INDEX ?=
@@ -12,9 +15,17 @@ PYTEST_ARGS ?= -n 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := build/demo
-TRAINED_TINY := $(wildcard musedance/weights/tiny/model_index.json)
+BUILT_IN := musedance/weights/tiny
+TRAINED_TINY := $(wildcard $(BUILT_IN)/model_index.json)
 
-.PHONY: demo test clean
+TINY := build/tiny
+TINY_MACHINE ?= cpu
+TINY_CONFIGS := configs/tiny$(if $(filter gpu,$(TINY_MACHINE)),/gpu)
+TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
+	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
+	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
+
+.PHONY: demo test tiny-model tiny-card clean
 
 demo: .venv/installed $(if $(TRAINED_TINY),,$(DEMO)/tiny/model_index.json)
 	@mkdir -p $(DEMO)
@@ -31,6 +42,38 @@ test: .venv/installed-test
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# A step that was cut short goes on where it was: the stages from their last checkpoint.
+tiny-model: $(TINY)/stage2/model/model_index.json
+	rm -rf $(BUILT_IN).new && mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model $(BUILT_IN).new
+	cp $(wildcard $(BUILT_IN)/README.md) $(BUILT_IN).new
+	rm -rf $(BUILT_IN) && mv $(BUILT_IN).new $(BUILT_IN)
+
+$(TINY)/puppets/dataset.json: .venv/installed-test
+	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
+
+$(TINY)/base/model_index.json: $(TINY)/puppets/dataset.json
+	$(BIN)/python -m musedance tiny base $(TINY)/base --data $(TINY)/puppets
+
+$(TINY)/stage1/model/model_index.json: $(TINY)/base/model_index.json
+	$(BIN)/python -m musedance dataset cache $(TINY)/puppets --model $(TINY)/base
+	$(BIN)/python train_stage1.py --config $(TINY_CONFIGS)/stage1.yaml model=$(TINY)/base data.root=$(TINY)/puppets \
+		data.cache=$(TINY)/puppets/cache output=$(TINY)/stage1 $(if $(wildcard $(TINY)/stage1/checkpoints/*),--resume latest)
+
+$(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model \
+		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/stage2 \
+		$(if $(wildcard $(TINY)/stage2/checkpoints/*),--resume latest)
+
+tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
+	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
+		--output $(TINY)/proof --card $(BUILT_IN)/README.md
+
+$(TINY)/test/dataset.json: .venv/installed-test
+	$(BIN)/python -m musedance puppets $(TINY)/test --clips 128 --seed 2 --split test $(TINY_WORLD)
+
+$(TINY)/long/dataset.json: .venv/installed-test
+	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_WORLD)
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info

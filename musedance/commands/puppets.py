@@ -22,7 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--moves-per-clip", type=int, default=2, metavar="N", help="moves that a clip shows (default: %(default)s)"
     )
     parser.add_argument("--kinds", metavar="A,B", help="who dances, such as person,cat (default: all)")
-    parser.add_argument("--backgrounds", metavar="A,B", help="what is behind them, such as backdrop,room (default: all)")
+    parser.add_argument(
+        "--backgrounds", metavar="A,B", help="what is behind them, such as backdrop,room (default: all)"
+    )
     parser.add_argument("--moves", metavar="A,B", help="what is danced, such as jump,bow (default: all)")
     parser.add_argument("--genres", metavar="A,B", help="what is played, such as waltz,latin (default: all)")
     parser.add_argument("--bpm", metavar="LOW-HIGH", help="tempi, in any genre (default: what is usual in each)")

@@ -1,23 +1,42 @@
 """`musedance tiny`."""
 
 import argparse
-from pathlib import Path
 
-HELP = "train what the built-in model needs beside the two stages"
+from musedance.commands.evaluation_options import add_model_options, add_sampling_options, sampling_of, settings_of
+
+HELP = "train what the built-in model needs beside the two stages, and measure what its card says"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be given on the command line."""
     steps = parser.add_subparsers(title="steps", required=True, metavar="STEP", dest="step")
-    base = steps.add_parser("base", help="VAE and encoders, in a folder that train_stage1.py starts from")
+    text = "VAE and encoders, in a folder that train_stage1.py starts from"
+    base = steps.add_parser("base", help=text, description=text, allow_abbrev=False)
     base.add_argument("output", metavar="OUTPUT", help="pipeline folder to make")
     base.add_argument("--data", required=True, metavar="FOLDER", help="dataset made with `musedance puppets`")
     base.add_argument("--config", metavar="FILE", help="settings (default: configs/tiny/base.yaml)")
     base.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda (default: %(default)s)")
 
+    text = "every number of the card, on puppets that the model was not trained on"
+    proof = steps.add_parser("prove", help=text, description=text, allow_abbrev=False)
+    add_model_options(proof)
+    proof.add_argument("--learned", required=True, metavar="FOLDER", help="puppets it was trained on, for a recogniser")
+    proof.add_argument("--test", required=True, metavar="FOLDER", help="other puppets, all in the split test")
+    proof.add_argument("--long", metavar="FOLDER", help="the same with clips of several segments")
+    proof.add_argument("--clips", type=int, metavar="N", help="of the test puppets (default: all)")
+    proof.add_argument("--output", required=True, metavar="FOLDER", help="for videos and findings.json")
+    proof.add_argument("--card", metavar="FILE", help="card whose table of numbers is written anew")
+    add_sampling_options(proof)
+
 
 def run(options: argparse.Namespace) -> int:
     """Run the step with parsed options; its exit code."""
+    return {"base": _base, "prove": _prove}[options.step](options)
+
+
+def _base(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from musedance.device import choose_device
     from musedance.tiny.base import load_settings, make_base
     from musedance.training.config_file import find_config
@@ -26,4 +45,27 @@ def run(options: argparse.Namespace) -> int:
     scores = make_base(options.output, options.data, load_settings(path), choose_device(options.device))
     for name, score in scores.items():
         print(f"{name}: {score:.3f}")
+    return 0
+
+
+def _prove(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from musedance.datasets.shards import open_dataset
+    from musedance.evaluation.settings import TestSet
+    from musedance.proof.card import table, write_findings, write_numbers
+    from musedance.proof.prove import Exam, prove
+
+    settings, sampling, output = settings_of(options), sampling_of(options), Path(options.output)
+    exam = Exam(
+        open_dataset(options.learned),
+        TestSet(options.test, clips=options.clips),
+        None if options.long is None else TestSet(options.long),
+        sampling,
+    )
+    findings, curves = prove(settings, exam, output)
+    write_findings(output / "findings.json", findings, curves)
+    if options.card:
+        write_numbers(Path(options.card), findings, f"First segments of {exam.sampling}.")
+    print(table(findings))
     return 0

@@ -18,6 +18,7 @@ from musedance.proof.finding import Finding, mean_finding, share_finding
 from musedance.proof.plans import sibling
 
 TIMESTEPS = (200, 500, 800)
+WRONG = {"another's": "another character's reference", "none": "no reference"}
 MARGIN = 3  # pixels around a mask that count as the dancer: outlines, shadows
 AMONG = 16  # pictures, of which one is the reference
 
@@ -48,10 +49,10 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
                 errors.setdefault((kind, timestep), []).extend(found)
     tracks = [videos.clips[name].source for (name, _), _, _ in chosen]
     findings = []
-    for other in ("another's", "none"):
+    for other in WRONG:
         for timestep in TIMESTEPS:
             gain = np.array(errors[other, timestep]) - np.array(errors["right", timestep])
-            name = f"error with {'another reference' if other != 'none' else 'none'} minus with the right one, t = {timestep}"
+            name = f"error with {WRONG[other]} minus with the right one, t = {timestep}"
             findings.append(mean_finding("appearance", name, gain, tracks, least=0.0))
     return findings
 

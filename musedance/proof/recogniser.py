@@ -1,5 +1,7 @@
 """Tells the move and the genre from a video's pictures alone; trained on true clips."""
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ class Recogniser(nn.Module):
         super().__init__()
         widths = (3, 24, 48, 96)
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise(widths)):
             layers += [nn.Conv3d(before, after, 3, stride=(1 if i == 0 else 2, 2, 2), padding=1)]
             layers += [nn.BatchNorm3d(after), nn.ReLU()]
         self.body = nn.Sequential(*layers)

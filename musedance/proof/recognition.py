@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,10 @@ class Windows:
 
 def read_windows(dataset: Dataset, clips: Sequence[Clip], num_frames: int, stride: int = STRIDE) -> Windows:
     """All windows of clips with ground truth in which one move is danced throughout and nobody rests."""
-    frames, moves, genres, sources = [], [], [], []
+    frames: list[Tensor] = []
+    moves: list[str] = []
+    genres: list[str] = []
+    sources: list[str] = []
     for clip in tqdm(clips, unit="clip", desc="reading true clips", disable=None):
         told = _truth(dataset, clip)
         with dataset.open(clip) as file, VideoReader(file) as reader:
@@ -121,7 +125,7 @@ def judge_finding(claim: str, judge: Judge, least: float | None) -> Finding:
     return share_finding(claim, "recogniser's accuracy on true clips", right, least=least, chance=1 / len(judge.names))
 
 
-def _truth(dataset: Dataset, clip: Clip) -> dict[str, list[dict[str, float | str]]]:
+def _truth(dataset: Dataset, clip: Clip) -> dict[str, Any]:
     with dataset.open(clip, "truth") as file:
         content = file.read(8)
         header = json.loads(file.read(int.from_bytes(content, "little")))

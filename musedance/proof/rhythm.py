@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from musedance.metrics.alignment import answerable, beats_hit
 from musedance.metrics.flow import flow_magnitudes
 from musedance.metrics.kinematics import LEAST_FLOW, SMOOTHING, kinematic_beats
-from musedance.metrics.nulls import half_a_beat, half_a_beat_late, other_music, score_matrix
+from musedance.metrics.nulls import NullScore, half_a_beat, half_a_beat_late, other_music, score_matrix
 from musedance.proof.finding import Finding, mean_finding
 
 OCTAVE = 0.405  # s: periods are folded into [OCTAVE, 2 OCTAVE), which holds 75 to 148 BPM
@@ -77,24 +77,24 @@ def folded(period: float) -> float:
 
 def beat_findings(made: Sequence[Rhythm], true: Sequence[Rhythm]) -> list[Finding]:
     """Lifts of the share of beats hit, over other music and over the same music half a beat late."""
-    found = {}
-    for whose, rhythms in (("made", made), ("true", true)):
-        tracks = [rhythm.track for rhythm in rhythms]
-        matrix = score_matrix([r.beats for r in rhythms], lambda video, beats, rs=rhythms: rs[video].hit(beats))
-        late = [r.hit(r.beats + (half_a_beat(r.beats) or np.nan)) for r in rhythms]
-        found[whose] = (
-            other_music(matrix, tracks),
-            half_a_beat_late([r.hit() for r in rhythms], late, tracks),
-            float(np.nanmean(np.array([r.hit() for r in rhythms], np.float64))),
-        )
-    findings = [Finding("beat", "beats hit", found["made"][2], None, len(made), truth=found["true"][2])]
-    for number, what in ((0, "lift over other music"), (1, "lift over the same music half a beat late")):
-        null, truth = found["made"][number], found["true"][number]
-        if null is not None:
-            findings.append(
-                Finding("beat", what, null.lift, null.interval, null.n, 0.0, None if truth is None else truth.lift)
-            )
+    share, truth = (float(np.nanmean(np.array([r.hit() for r in rhythms], np.float64))) for rhythms in (made, true))
+    findings = [Finding("beat", "beats hit", share, None, len(made), truth=truth)]
+    for what, lift in (("other music", _over_other_music), ("the same music half a beat late", _over_late_music)):
+        null, known = lift(made), lift(true)
+        if null is not None and known is not None:
+            name = f"beats hit, lift over {what}"
+            findings.append(Finding("beat", name, null.lift, null.interval, null.n, 0.0, known.lift))
     return findings
+
+
+def _over_other_music(rhythms: Sequence[Rhythm]) -> NullScore | None:
+    matrix = score_matrix([r.beats for r in rhythms], lambda video, beats: rhythms[video].hit(beats))
+    return other_music(matrix, [r.track for r in rhythms])
+
+
+def _over_late_music(rhythms: Sequence[Rhythm]) -> NullScore | None:
+    late = [r.hit(r.beats + (half_a_beat(r.beats) or np.nan)) for r in rhythms]
+    return half_a_beat_late([r.hit() for r in rhythms], late, [r.track for r in rhythms])
 
 
 def swapped_findings(own: Mapping[str, Rhythm], swapped: Mapping[str, Rhythm]) -> list[Finding]:
@@ -112,7 +112,9 @@ def swapped_findings(own: Mapping[str, Rhythm], swapped: Mapping[str, Rhythm]) -
         follows.append(_difference(swapped[name].hit(new), swapped[name].hit(old)))
         moved.append(_difference(swapped[name].hit(new), own[name].hit(new)))
     return [
-        mean_finding("beat", "beats swapped: new beats hit minus the music's own", np.array(follows), tracks, least=0.0),
+        mean_finding(
+            "beat", "beats swapped: new beats hit minus the music's own", np.array(follows), tracks, least=0.0
+        ),
         mean_finding("beat", "new beats hit, after the swap minus before", np.array(moved), tracks, least=0.0),
     ]
 

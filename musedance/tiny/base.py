@@ -9,14 +9,23 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from tqdm import tqdm
-from transformers import ASTFeatureExtractor, CLIPTextModel
+from transformers import ASTFeatureExtractor, CLIPTextModel, CLIPTokenizer
 
+from musedance.datasets.folder import Dataset
 from musedance.datasets.shards import open_dataset
 from musedance.errors import InputError
 from musedance.files import check_new_folder
 from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.pipeline import MuseDancePipeline
-from musedance.tiny.music import GENRE_NAMES, Lesson, MusicTraining, compose_lesson, lesson_loss, train_music_encoder
+from musedance.tiny.music import (
+    GENRE_NAMES,
+    Hearing,
+    Lesson,
+    MusicTraining,
+    compose_lesson,
+    lesson_loss,
+    train_music_encoder,
+)
 from musedance.tiny.music import windows as music_windows
 from musedance.tiny.text import TextTraining, make_tokenizer, train_text_encoder
 from musedance.tiny.vae import VaeTraining, read_frames, reconstruction_psnr, train_vae
@@ -64,55 +73,75 @@ def make_base(output: str | Path, data: str | Path, settings: BaseSettings, devi
     Raises:
         InputError: there is something at `output`, or `data` cannot be read.
     """
-    output, sections = check_new_folder(output), load_sections("tiny")
-    dataset = open_dataset(data)
-    scores: dict[str, float] = {}
+    output, dataset = check_new_folder(output), open_dataset(data)
+    music_encoder, scores = make_music_encoder(settings, device)
+    tokenizer, text_encoder, understood = make_text_encoder(settings, device)
+    vae, psnr = make_vae(dataset, settings, device)
+    save_base(output, settings.seed, vae, tokenizer, text_encoder, music_encoder)
+    return {**scores, "prompts understood": understood, "vae psnr (dB)": psnr}
 
-    with seeded(settings.seed, torch.float32):
-        music_encoder = MusicEncoder(**sections["music_encoder"])
-    extractor = ASTFeatureExtractor(**sections["feature_extractor"])
-    lessons = compose_lessons(extractor, settings)
-    hearing = train_music_encoder(
-        music_encoder, lessons[HELD_OUT_TRACKS:], settings.music, device, settings.seed
-    )
-    scores |= music_scores(music_encoder, hearing, lessons[:HELD_OUT_TRACKS], settings.music, device)
 
-    tokenizer = make_tokenizer(sections["text_encoder"]["max_position_embeddings"], settings.text.merges)
-    section = {**sections["text_encoder"], "vocab_size": len(tokenizer)}
+def make_music_encoder(settings: BaseSettings, device: torch.device) -> tuple[MusicEncoder, dict[str, float]]:
+    """Trained, with what it hears in new tracks."""
+    sections = load_sections("tiny")
     with seeded(settings.seed, torch.float32):
-        text_encoder = CLIPTextModel(text_config(section, tokenizer))
-    scores["prompts understood"] = train_text_encoder(
-        text_encoder, tokenizer, settings.text, device, settings.seed
-    )
+        encoder = MusicEncoder(**sections["music_encoder"])
+    lessons = compose_lessons(ASTFeatureExtractor(**sections["feature_extractor"]), settings)
+    new, known = lessons[:HELD_OUT_TRACKS], lessons[HELD_OUT_TRACKS:]
+    hearing = train_music_encoder(encoder, known, settings.music, device, settings.seed)
+    return encoder, music_scores(encoder, hearing, new, settings.music, device)
 
+
+def make_text_encoder(settings: BaseSettings, device: torch.device) -> tuple[CLIPTokenizer, CLIPTextModel, float]:
+    """With its vocabulary; trained, with the share of new prompts that it understands."""
+    section = load_sections("tiny")["text_encoder"]
+    tokenizer = make_tokenizer(section["max_position_embeddings"], settings.text.merges)
     with seeded(settings.seed, torch.float32):
-        vae = AutoencoderKL(**sections["vae"])
+        encoder = CLIPTextModel(text_config({**section, "vocab_size": len(tokenizer)}, tokenizer))
+    return tokenizer, encoder, train_text_encoder(encoder, tokenizer, settings.text, device, settings.seed)
+
+
+def make_vae(dataset: Dataset, settings: BaseSettings, device: torch.device) -> tuple[AutoencoderKL, float]:
+    """Trained, with its PSNR (dB) on frames of other characters."""
+    with seeded(settings.seed, torch.float32):
+        vae = AutoencoderKL(**load_sections("tiny")["vae"])
     frames = read_frames(dataset, dataset.split("train"), settings.vae.frames_per_clip)
     train_vae(vae, frames, settings.vae, device, settings.seed)
-    scores["vae psnr (dB)"] = reconstruction_psnr(vae, read_frames(dataset, dataset.split("validation"), 4))
+    return vae, reconstruction_psnr(vae, read_frames(dataset, dataset.split("validation"), 4))
 
+
+def save_base(
+    output: Path,
+    seed: int,
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    music_encoder: MusicEncoder,
+) -> Path:
+    """Write them and UNets with random weights as a pipeline folder."""
+    sections = load_sections("tiny")
     shared, _ = split_unet_section(sections["unet"])
-    networks = {}
-    for name, make in {
+    makers = {
         "unet": lambda: MuseDanceUNet(**sections["unet"]),
         "reference_net": lambda: ReferenceNet(**shared),
         "mask_encoder": lambda: MaskEncoder(**sections["mask_encoder"]),
-    }.items():
-        with seeded(settings.seed, torch.float32):
+    }
+    networks = {}
+    for name, make in makers.items():
+        with seeded(seed, torch.float32):
             networks[name] = make()
     pipeline = MuseDancePipeline(
         vae=vae.cpu(),
         text_encoder=text_encoder.cpu(),
         tokenizer=tokenizer,
         music_encoder=music_encoder.cpu(),
-        feature_extractor=extractor,
+        feature_extractor=ASTFeatureExtractor(**sections["feature_extractor"]),
         scheduler=DDIMScheduler(**sections["scheduler"]),
         **networks,
         stage=0,
-        provenance=f"tiny: VAE and encoders trained on drawn dancers and composed music, seed {settings.seed}",
+        provenance=f"tiny: VAE and encoders trained on drawn dancers and composed music, seed {seed}",
     )
-    save_folder(pipeline, output)
-    return scores
+    return save_folder(pipeline, output)
 
 
 def compose_lessons(extractor: ASTFeatureExtractor, settings: BaseSettings) -> list[Lesson]:
@@ -126,7 +155,11 @@ def compose_lessons(extractor: ASTFeatureExtractor, settings: BaseSettings) -> l
 
 @torch.no_grad()
 def music_scores(
-    encoder: MusicEncoder, hearing: torch.nn.Module, lessons: list[Lesson], training: MusicTraining, device: torch.device
+    encoder: MusicEncoder,
+    hearing: Hearing,
+    lessons: list[Lesson],
+    training: MusicTraining,
+    device: torch.device,
 ) -> dict[str, float]:
     """On new tracks: how often the genre is told, and the share of the beat phase's variance that is explained."""
     right, errors = [], []

@@ -17,8 +17,8 @@ from musedance.tiny.schedule import rise_and_fall
 from musedance.weights.byte_tokenizer import END, START, byte_alphabet, byte_tokenizer
 
 MOVE_NAMES = tuple(MOVES)
-_WHO = ("", "", "a person", "a man", "a woman", "a girl", "a boy", "someone", "the dancer", "a cat", "the cat", "a bear",
-        "the bear", "a carrot", "the carrot", "a figure", "she", "he", "it")  # fmt: skip
+_WHO = ("", "", "a person", "a man", "a woman", "a girl", "a boy", "someone", "the dancer", "a cat", "the cat",
+        "a bear", "the bear", "a carrot", "the carrot", "a figure", "she", "he", "it")  # fmt: skip
 _WHERE = ("", "", "", "on a stage", "in the park", "in a room", "to the music", "on the beat", "in front of a wall")
 _NOTHING = ("dances", "is dancing", "dancing", "dances to the music", "moves to the beat", "")
 

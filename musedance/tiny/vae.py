@@ -112,6 +112,7 @@ def initialise(vae: AutoencoderKL) -> None:
             module.weight[-2:] = 0
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            assert module.bias is not None
             nn.init.zeros_(module.bias)
             if name.endswith("conv2"):
                 nn.init.zeros_(module.weight)

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from musedance.cli import main
+from musedance.commands.puppets import _parse_range
 from musedance.datasets.folder import DatasetFolder
+from musedance.errors import InputError
+from musedance.evaluation.footage import DatasetVideos
 
 SMALL = ("--size", "64x96", "--frames", "8", "--fps", "8", "--workers", "1")
 
@@ -25,6 +28,34 @@ def test_it_writes_a_dataset_and_prints_where(
     assert {(clip.width, clip.height, clip.num_frames, clip.fps) for clip in folder.clips} == {(64, 96, 8, 8.0)}
     assert folder.info["puppets"]["seed"] == 3
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["puppets"]
+
+
+def test_what_is_danced_to_what_and_where_can_be_chosen(tmp_path: Path) -> None:
+    chosen = ("--moves", "jump, bow", "--genres", "waltz", "--bpm", "150-155", "--backgrounds", "backdrop")
+    assert main(["puppets", str(tmp_path / "new"), "--clips", "5", "--split", "test", *chosen, *SMALL]) == 0
+    folder = DatasetFolder(tmp_path / "new")
+    assert [len(folder.split(split)) for split in ("train", "validation", "test")] == [0, 0, 5]
+    world = {"moves": ["jump", "bow"], "genres": ["waltz"], "bpm": [150, 155], "backgrounds": ["backdrop"]}
+    assert {name: folder.info["puppets"][name] for name in world} == world
+    videos = DatasetVideos(folder, folder.clips)
+    for clip in folder.clips:
+        beats = videos.facts(clip.id).beats
+        assert videos.facts(clip.id).groups["genre"] == "waltz"
+        assert beats is not None and 150 <= 60 / (beats[1] - beats[0]) <= 155
+
+
+@pytest.mark.parametrize(
+    ("text", "bpm"),
+    [("120", (120, 120)), ("80-140", (80, 140)), ("87.5-90.25", (87.5, 90.25)), ("140-80", (140, 80))],
+)
+def test_tempi_are_a_number_or_a_range(text: str, bpm: tuple[float, float]) -> None:
+    assert _parse_range(text) == bpm
+
+
+@pytest.mark.parametrize("text", ["", "-", "fast", "80-", "-140", "80-100-120", "80 - 140", "8.0.0", ".", "1e2", "nan"])
+def test_other_tempi_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--bpm has to be like 120 or 80-140"):
+        _parse_range(text)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +74,13 @@ def test_it_writes_a_dataset_and_prints_where(
         (["--clips", "1", "--moves-per-clip", "9"], "1 to 8 moves"),
         (["--clips", "1", "--seed", "-1"], "seed has to lie"),
         (["--clips", "1", "--workers", "0"], "at least 1 worker"),
+        (["--clips", "1", "--moves", "jump,moonwalk"], "no move 'moonwalk'"),
+        (["--clips", "1", "--backgrounds", ""], "no background"),
+        (["--clips", "1", "--genres", "polka"], "no genre 'polka'"),
+        (["--clips", "1", "--bpm", "fast"], "--bpm has to be like 120 or 80-140, not 'fast'"),
+        (["--clips", "1", "--bpm", "140-80"], "tempi have to lie between 70 and 160 BPM"),
+        (["--clips", "1", "--bpm", "20"], "tempi have to lie between 70 and 160 BPM"),
+        (["--clips", "1", "--split", "exam"], "split has to be one of train, validation, test"),
     ],
 )
 def test_mistakes_get_one_line(

@@ -17,6 +17,7 @@ from musedance.datasets.folder import DatasetFolder
 from musedance.errors import InputError
 from musedance.media.audio import Audio, read_audio
 from musedance.media.video import VideoReader, probe
+from musedance.puppets.genres import GENRES
 from musedance.puppets.moves import MOVES
 from musedance.puppets.performance import CLIPS_PER_SOURCE, Performance, World, perform
 from musedance.puppets.scene import JOINTS, KINDS
@@ -178,6 +179,87 @@ def test_kinds_are_kept_to() -> None:
     assert kinds == {"cat", "robot"}
 
 
+def test_a_world_in_which_nothing_is_chosen_stays_what_it_was() -> None:
+    """What two seeds gave before backgrounds, moves, genres and tempi could be chosen."""
+    first = perform(World(seed=5), 0)
+    assert first.starts == (2, 91, 184, 267) and first.scene.character.kind == "person"
+    assert (first.track.genre, first.track.bpm, len(first.track.beats)) == ("ballad", 77.3, 37)
+    assert [span.move for span in first.choreography.spans[:4]] == ["clap", "twist", "clap", "arm_swing"]
+    second = perform(World(seed=6, moves_per_clip=1, kinds=("cat", "robot")), 1)
+    assert second.starts == (11, 87, 177, 270) and second.scene.character.kind == "cat"
+    assert (second.track.genre, second.track.bpm) == ("waltz", 127.4)
+    assert [span.move for span in second.choreography.spans[:4]] == ["kick_right", "point_left", "jumping_jack", "bounce"]
+
+
+@pytest.mark.parametrize(("moves_per_clip", "chosen"), [(1, ("jump", "bow", "spin")), (3, ("clap", "march"))])
+def test_only_the_chosen_moves_are_danced(moves_per_clip: int, chosen: tuple[str, ...]) -> None:
+    """And all of them; nobody rests but in breaks of the music."""
+    world, danced = World(seed=2, moves_per_clip=moves_per_clip, moves=chosen), set()
+    for index in range(6):
+        performance = perform(world, index)
+        for span in performance.choreography.spans:
+            if span.move == "freeze":
+                assert any(start - 1e-6 <= span.start < end for start, end in performance.track.breaks)
+            else:
+                danced.add(span.move)
+    assert danced == set(chosen)
+
+
+def test_genres_are_kept_to() -> None:
+    assert {perform(World(seed=1, genres=("waltz", "house")), k).track.genre for k in range(12)} == {"waltz", "house"}
+
+
+def test_tempi_lie_where_they_are_to_in_every_genre() -> None:
+    """A tempo that no waltz has otherwise; over the whole range, to a tenth."""
+    usual = GENRES["waltz"].bpm
+    low, high = usual[1] + 5, usual[1] + 25
+    assert high < 160
+    tempi = [perform(World(seed=1, genres=("waltz",), bpm=(low, high)), index).track for index in range(12)]
+    assert all(low <= track.bpm <= high and round(track.bpm, 1) == track.bpm for track in tempi)
+    assert all(np.allclose(np.diff(track.beats), 60 / track.bpm) for track in tempi)
+    assert np.ptp([track.bpm for track in tempi]) > 10
+    assert {perform(World(seed=1, bpm=(120, 120)), index).track.bpm for index in range(4)} == {120.0}
+
+
+def test_backgrounds_are_kept_to_and_leave_dancer_music_and_dance_as_they_were() -> None:
+    """The backdrop is photographers' paper: smooth everywhere, as wallpaper never is."""
+    paper, wall = World(seed=1, backgrounds=("backdrop",)), World(seed=1, backgrounds=("wallpaper",))
+    for index in range(6):
+        one, other = perform(paper, index), perform(wall, index)
+        edges = [np.abs(np.diff(p.scene.background.astype(int), axis=1)).max() for p in (one, other)]
+        assert edges[0] <= 4 < edges[1]
+        assert one.choreography.spans == other.choreography.spans and one.starts == other.starts
+        np.testing.assert_array_equal(one.track.samples, other.track.samples)
+        assert one.scene.character.kind == other.scene.character.kind
+        assert (one.scene.scale, one.scene.feet) == (other.scene.scale, other.scene.feet)
+
+
+def test_each_choice_leaves_the_others_alone() -> None:
+    """Tempo, genre and moves change neither the scene nor when clips begin; moves do not change the track."""
+    plain, chosen = World(seed=9), World(seed=9, genres=("latin",), bpm=(100, 101), moves=("jump", "bow"))
+    for index in range(3):
+        one, other = perform(plain, index), perform(chosen, index)
+        assert one.starts == other.starts
+        np.testing.assert_array_equal(one.scene.background, other.scene.background)
+        moved = perform(replace(plain, moves=("jump", "bow")), index)
+        np.testing.assert_array_equal(one.track.samples, moved.track.samples)
+
+
+def test_all_clips_in_one_split(tmp_path: Path) -> None:
+    """The same clips as in the usual three, byte for byte; no other split has a folder."""
+    small = World(seed=5, width=64, height=64, num_frames=4)
+    usual = files_of(write_puppets(tmp_path / "usual", small, clips=10, workers=1))
+    folder = write_puppets(tmp_path / "test", small, clips=10, split="test", workers=1)
+    assert [len(DatasetFolder(folder).split(name)) for name in ("train", "validation", "test")] == [0, 0, 10]
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["test"]
+    found = {Path(name).name: content for name, content in files_of(folder).items() if name.endswith("mp4")}
+    clips = {Path(name).name: content for name, content in usual.items() if "/clips/" in name}
+    assert len(clips) == 10
+    assert set(found) == set(clips)
+    for name, content in files_of(folder / "test" / "clips").items():
+        assert content == clips[name]
+
+
 def stops(performance: Performance, start: float) -> np.ndarray:
     """The kinematic beats of a clip: seconds from its first frame where the joints, on the whole, are slowest."""
     world = performance.world
@@ -255,6 +337,16 @@ def test_the_dancers_freeze_in_breaks() -> None:
         ({"kinds": ("cat", "dragon")}, "no dancer of kind 'dragon'; possible: person, cat"),
         ({"kinds": ()}, "no dancer"),
         ({"seed": -1}, "seed has to lie"),
+        ({"backgrounds": ("room", "beach")}, "no background 'beach'; possible: gradient, backdrop"),
+        ({"backgrounds": ()}, "no background"),
+        ({"moves": ("jump", "moonwalk", "fly")}, "no move 'fly, moonwalk'; possible: wave_right, wave_left"),
+        ({"moves": ()}, "no move"),
+        ({"genres": ("waltz", "polka")}, "no genre 'polka'; possible: house, rock"),
+        ({"genres": ()}, "no genre"),
+        ({"bpm": (60, 100)}, r"between 70 and 160 BPM, not \(60, 100\)"),
+        ({"bpm": (100, 161)}, "between 70 and 160 BPM"),
+        ({"bpm": (140, 80)}, "between 70 and 160 BPM"),
+        ({"bpm": (float("nan"), 100)}, "between 70 and 160 BPM"),
     ],
 )
 def test_worlds_that_cannot_be_are_refused(given: dict[str, Any], words: str) -> None:
@@ -263,8 +355,15 @@ def test_worlds_that_cannot_be_are_refused(given: dict[str, Any], words: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("given", "words"), [({"clips": 0}, "clips"), ({"clips": 4, "workers": 0}, "1 worker")])
-def test_numbers_out_of_range_are_refused(tmp_path: Path, given: dict[str, int], words: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"clips": 0}, "clips"),
+        ({"clips": 4, "workers": 0}, "1 worker"),
+        ({"clips": 4, "split": "exam"}, "split has to be one of train, validation, test, not 'exam'"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(tmp_path: Path, given: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         write_puppets(tmp_path / "puppets", WORLD, **given)
     assert not list(tmp_path.iterdir())
