@@ -81,8 +81,8 @@ def _errors(
 ) -> list[float]:  # fmt: skip
     """Mean squared error of each prediction at one timestep."""
     dtype, scheduler = pipeline.unet.dtype, pipeline.scheduler
-    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(seed))
-    steps = torch.full((len(target),), timestep)
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(target.device)
+    steps = torch.full((len(target),), timestep, device=target.device)
     noisy = scheduler.add_noise(target.float(), noise, steps)
     features = None if reference is None else networks.encode_reference(
         reference.to(dtype), empty.expand(len(target), -1, -1)
@@ -128,5 +128,6 @@ def retrieval_finding(
         pictures = [videos.pictures(videos.clips[other], [0])[0] for other in asked]
         distances = [float(np.median(identity_distances(frames[::4], picture))) for picture in pictures]
         right.append(int(np.argmin(distances)) == 0)
-    whose = "nearest of 16 pictures is its own reference"
-    return share_finding("appearance", whose, np.array(right), least=least, chance=1 / AMONG)
+    among = min(AMONG, len(sources))
+    whose = f"nearest of {among} pictures is its own reference"
+    return share_finding("appearance", whose, np.array(right), least=least, chance=1 / among)

@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from musedance.errors import InputError
 from musedance.files import appearing
@@ -38,10 +41,16 @@ def write_numbers(card: Path, findings: Sequence[Finding], told: str) -> None:
 
 
 def write_findings(path: Path, findings: Sequence[Finding], curves: Mapping[str, Sequence[float]]) -> None:
-    """The same as JSON, with the curves over the seconds of long videos."""
-    content = {"findings": [{**asdict(finding), "holds": finding.holds} for finding in findings], "curves": curves}
+    """The same as strict JSON, with the curves over the seconds of long videos; what is NaN is null."""
+    told = [_without_nan({**asdict(finding), "holds": finding.holds}) for finding in findings]
+    content = {"findings": told, "curves": {name: list(curve) for name, curve in curves.items()}}
     with appearing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _without_nan(told: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = {name for name, value in told.items() if isinstance(value, float | tuple) and np.isnan(value).any()}
+    return {name: None if name in unknown else value for name, value in told.items()}
 
 
 def _row(finding: Finding) -> str:

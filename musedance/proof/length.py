@@ -31,7 +31,7 @@ def length_findings(
         )
         findings.append(mean_finding("length", f"{what}, growth a second", slopes, names, truth=float(truth.mean())))
     jumps, truth = (
-        np.array([seam_jump(videos[name], segment_frames) or np.nan for name in names]) for videos in (made, true)
+        np.array([seam_jump(videos[name], segment_frames) for name in names], np.float64) for videos in (made, true)
     )
     name = "change across seams beside that elsewhere"
     return [*findings, mean_finding("length", name, jumps, names, truth=float(np.nanmean(truth)))]

@@ -8,6 +8,7 @@ from musedance.datasets.clip import Clip
 from musedance.datasets.page import spread
 from musedance.datasets.tempo import tempo
 from musedance.datasets.window_text import window_text
+from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
 from musedance.proof.takes import Take
 from musedance.puppets.moves import MOVES
@@ -24,11 +25,17 @@ def own_takes(videos: DatasetVideos) -> list[Take]:
 
 
 def other_beats(videos: DatasetVideos, count: int, seed: int = 0) -> list[Take]:
-    """Some of the `own_takes` again, with the beats of a clip whose tempo is another; noise and music stay."""
+    """Some of the `own_takes` again, with the beats of a clip whose tempo is another; noise and music stay.
+
+    Raises:
+        InputError: there is no such clip.
+    """
     rng = np.random.default_rng(seed)
     takes = []
     for clip in spread(list(videos.clips.values()), count):
         others = [other for other in videos.clips.values() if _differ(tempo(clip), tempo(other))]
+        if not others:
+            raise InputError(f"no clip has a tempo that is far enough from that of {clip.id}: more tempi are needed")
         other = others[int(rng.integers(len(others)))]
         own = sibling(videos, clip).id
         takes.append(Take(f"beats_{clip.id}", own, clip.id, other.id, _text(videos, clip), clip.id))
@@ -45,9 +52,16 @@ def every_move(videos: DatasetVideos, moves: Sequence[str], references: int) -> 
 
 
 def every_genre(videos: DatasetVideos, genres: Sequence[str], references: int, seed: int = 0) -> list[Take]:
-    """Each of some clips with music of each genre; picture, words, beats and noise stay."""
+    """Each of some clips with music of each genre; picture, words, beats and noise stay.
+
+    Raises:
+        InputError: no clip has music of some genre.
+    """
     rng = np.random.default_rng(seed)
     played = {name: [c for c in videos.clips.values() if videos.facts(c.id).groups["genre"] == name] for name in genres}
+    missing = [name for name, clips in played.items() if not clips]
+    if missing:
+        raise InputError(f"no clip has music of the genre {', '.join(missing)}, which the recogniser has learned")
     takes = []
     for clip in spread(list(videos.clips.values()), references):
         for name in genres:

@@ -1,15 +1,19 @@
 """All numbers of a model's card, from nothing but its folder and datasets of puppets."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from musedance.datasets.folder import Dataset
+from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos, FolderVideos
 from musedance.evaluation.generate import SamplingOptions, make_videos
 from musedance.evaluation.processes import Processes
+from musedance.evaluation.provenance import describe_dataset, keep_settings
 from musedance.evaluation.settings import TestSet
 from musedance.inference.studio import Settings, Studio
 from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
@@ -19,6 +23,7 @@ from musedance.proof.plans import every_genre, every_move, other_beats, own_take
 from musedance.proof.recognition import Judge, judge_finding, read_windows, recognition_finding
 from musedance.proof.rhythm import Rhythm, beat_findings, rhythm_of, swapped_findings, tempo_finding
 from musedance.proof.takes import Take, Takes
+from musedance.weights.fingerprint import fingerprint
 
 Frames = Mapping[str, np.ndarray]
 
@@ -58,6 +63,9 @@ def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], 
 
     Returns:
         The findings, and curves over the seconds of long videos.
+
+    Raises:
+        InputError: the datasets do not hold what the questions need, or the folder holds videos of other answers.
     """
     studio = Studio(settings)
     frames = studio.pipeline.unet.config.num_frames
@@ -65,14 +73,13 @@ def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], 
     videos.num_frames = frames
     films = Films(studio, exam.sampling, output)
 
+    own, swapped = own_takes(videos), other_beats(videos, exam.swapped)
     findings = reference_findings(studio.pipeline, videos, exam.pairs)
-    own = own_takes(videos)
     made = films.of(videos, own)
     findings += _kept(videos, made)
     rhythms = _rhythms(videos, own, made)
     true = [_rhythm(videos, name, videos.read(name).frames) for name in videos.ids]
     findings += beat_findings(list(rhythms.values()), true)
-    swapped = other_beats(videos, exam.swapped)
     findings += swapped_findings(rhythms, _rhythms(videos, swapped, films.of(videos, swapped)))
     findings.append(tempo_finding(list(rhythms.values()), true, 0.5))
     findings += _recognised(exam, videos, films, frames)
@@ -88,12 +95,30 @@ class Films:
         self.studio, self.sampling, self.output = studio, sampling, output
 
     def of(self, videos: DatasetVideos, takes: Sequence[Take]) -> dict[str, np.ndarray]:
-        """The frames of each take, `(n, H, W, 3)` uint8 by id."""
-        folder = self.output / takes[0].id.split("_")[0]
-        make_videos(lambda: self.studio.pipeline, Takes(videos, takes), folder, self.sampling, Processes())
+        """The frames of each take, `(n, H, W, 3)` uint8 by id.
+
+        Raises:
+            InputError: the folder holds videos made in another way, or one could not be made.
+        """
+        folder, processes = self.output / takes[0].id.split("_")[0], Processes()
+        keep_settings(folder, self._made_of(videos, takes), processes)
+        failed = make_videos(lambda: self.studio.pipeline, Takes(videos, takes), folder, self.sampling, processes)
+        for name, why in failed.items():
+            raise InputError(f"{name} could not be made: {why}")
         names = [take.id for take in takes]
         found = FolderVideos(folder, names=set(names))
         return {name: found.read(name).frames for name in names}
+
+    def _made_of(self, videos: DatasetVideos, takes: Sequence[Take]) -> dict[str, Any]:
+        """What the videos depend on, wherever things lie."""
+        split = next(iter(videos.clips.values())).split
+        return {
+            "model": fingerprint(self.studio.folder),
+            "dtype": str(self.studio.dtype),
+            "clips": describe_dataset(videos.dataset, split)["rows_sha256"],
+            "takes": hashlib.sha256(repr(takes).encode()).hexdigest()[:16],
+            **self.sampling.described(),
+        }
 
 
 def _kept(videos: DatasetVideos, made: Frames) -> list[Finding]:

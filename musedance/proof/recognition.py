@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
+from musedance.errors import InputError
 from musedance.media.video import VideoReader
 from musedance.proof.finding import Finding, mean_finding, share_finding
 from musedance.proof.recogniser import Recogniser, recognise, small, train_recogniser
@@ -38,7 +39,11 @@ class Windows:
 
 
 def read_windows(dataset: Dataset, clips: Sequence[Clip], num_frames: int, stride: int = STRIDE) -> Windows:
-    """All windows of clips with ground truth in which one move is danced throughout and nobody rests."""
+    """All windows of clips with ground truth in which one move is danced throughout and nobody rests.
+
+    Raises:
+        InputError: there is none.
+    """
     frames: list[Tensor] = []
     moves: list[str] = []
     genres: list[str] = []
@@ -55,6 +60,8 @@ def read_windows(dataset: Dataset, clips: Sequence[Clip], num_frames: int, strid
                 moves.append(seen.pop())
                 genres.append(told["genre"])
                 sources.append(clip.source)
+    if not frames:
+        raise InputError(f"no {num_frames} frames of {dataset.path} show one move: make puppets with one move a clip")
     return Windows(torch.stack(frames), moves, genres, sources)
 
 

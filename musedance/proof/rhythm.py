@@ -14,6 +14,7 @@ from musedance.metrics.nulls import NullScore, half_a_beat, half_a_beat_late, ot
 from musedance.proof.finding import Finding, mean_finding
 
 OCTAVE = 0.405  # s: periods are folded into [OCTAVE, 2 OCTAVE), which holds 75 to 148 BPM
+NEARLY = 0.85  # of the highest peak's height
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,31 @@ def rhythm_of(frames: np.ndarray, fps: float, beats: np.ndarray, track: str) -> 
 def motion_period(speed: np.ndarray, fps: float) -> float:
     """The lag at which a speed curve is most like itself, in s, folded into one octave; NaN of what stands still.
 
-    The highest peak of the autocorrelation among lags of a beat or two, with a parabola through its neighbours.
+    The shortest lag, of up to two beats, at which the autocorrelation has a peak nearly as high as its highest (McLeod
+    and Wyvill 2005, "A smarter way to find pitch"): three times a period, which no folding undoes, may peak higher by a
+    hair. A parabola through a peak and its neighbours says where it is and how high.
+
+    Args:
+        speed: `(n - 1,)`, frame heights a second, from `flow_magnitudes`.
+        fps: frames per second.
     """
     smooth = gaussian_filter1d(speed.astype(np.float64), SMOOTHING * fps, mode="nearest")
+    if np.ptp(smooth) < LEAST_FLOW:
+        return float("nan")
     smooth -= smooth.mean()
     lags = np.arange(int(0.3 * fps), min(int(1.7 * fps), len(smooth) - 4))
-    overlap = [smooth[lag:] @ smooth[:-lag] / np.sqrt(smooth[lag:] @ smooth[lag:] * (smooth[:-lag] @ smooth[:-lag]))
-               if smooth[lag:].any() and smooth[:-lag].any() else 0.0 for lag in lags]  # fmt: skip
-    curve = np.array(overlap)
-    peaks = [k for k in range(1, len(curve) - 1) if curve[k] >= curve[k - 1] and curve[k] > curve[k + 1]]
+    curve = np.array([_likeness(smooth[lag:], smooth[:-lag]) for lag in lags])
+    peaks: list[tuple[float, float]] = []  # (lag in frames, height)
+    for k in range(1, len(curve) - 1):
+        before, at, after = curve[k - 1 : k + 2]
+        if before <= at > after:
+            aside = 0.5 * (before - after) / (before - 2 * at + after)
+            peaks.append((lags[k] + aside, at - 0.25 * (before - after) * aside))
     if not peaks:
         return float("nan")
-    best = max(peaks, key=lambda k: curve[k])
-    before, at, after = curve[best - 1 : best + 2]
-    bend = before - 2 * at + after
-    return folded((lags[best] + (0.5 * (before - after) / bend if bend < 0 else 0.0)) / fps)
+    highest = max(height for _, height in peaks)
+    first = next(lag for lag, height in peaks if height >= min(NEARLY * highest, highest))
+    return folded(first / fps)
 
 
 def folded(period: float) -> float:
@@ -77,8 +88,8 @@ def folded(period: float) -> float:
 
 def beat_findings(made: Sequence[Rhythm], true: Sequence[Rhythm]) -> list[Finding]:
     """Lifts of the share of beats hit, over other music and over the same music half a beat late."""
-    share, truth = (float(np.nanmean(np.array([r.hit() for r in rhythms], np.float64))) for rhythms in (made, true))
-    findings = [Finding("beat", "beats hit", share, None, len(made), truth=truth)]
+    hits, known_hits = (np.array([r.hit() for r in rhythms], np.float64) for rhythms in (made, true))
+    findings = [mean_finding("beat", "beats hit", hits, [r.track for r in made], truth=float(np.nanmean(known_hits)))]
     for what, lift in (("other music", _over_other_music), ("the same music half a beat late", _over_late_music)):
         null, known = lift(made), lift(true)
         if null is not None and known is not None:
@@ -120,23 +131,43 @@ def swapped_findings(own: Mapping[str, Rhythm], swapped: Mapping[str, Rhythm]) -
 
 
 def tempo_finding(made: Sequence[Rhythm], true: Sequence[Rhythm], least: float) -> Finding:
-    """Spearman correlation of the motion's period with the music's, octaves left out."""
-    value, interval, n = _rank_correlation(made)
-    return Finding("tempo", "rank correlation of periods", value, interval, n, least, _rank_correlation(true)[0])
+    """Spearman correlation of the motion's period with the music's, octaves left out; the interval resamples tracks."""
+    (pairs, tracks), (known, _) = _periods(made), _periods(true)
+    interval = _interval(pairs, tracks)
+    return Finding(
+        "tempo", "rank correlation of periods", _spearman(pairs), interval, len(pairs), least, _spearman(known)
+    )
 
 
-def _rank_correlation(rhythms: Sequence[Rhythm], draws: int = 2000) -> tuple[float, tuple[float, float], int]:
-    """With an interval over resampled tracks."""
+def _periods(rhythms: Sequence[Rhythm]) -> tuple[np.ndarray, list[str]]:
+    """`(n, 2)`, of motion and music, folded, where both are known; and the tracks."""
     kept = [r for r in rhythms if np.isfinite(r.period) and len(r.beats) > 1]
-    pairs = np.array([(r.period, folded(2 * (half_a_beat(r.beats) or np.nan))) for r in kept])
-    names = {track: [i for i, r in enumerate(kept) if r.track == track] for track in {r.track for r in kept}}
-    rng, tracks = np.random.default_rng(0), sorted(names)
-    values = []
-    for _ in range(draws):
-        rows = np.concatenate([names[tracks[int(i)]] for i in rng.integers(len(tracks), size=len(tracks))])
-        values.append(spearmanr(*pairs[rows].T).statistic)
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return float(spearmanr(*pairs.T).statistic), (float(low), float(high)), len(kept)
+    pairs = [(r.period, folded(2 * (half_a_beat(r.beats) or np.nan))) for r in kept]
+    return np.array(pairs).reshape(-1, 2), [r.track for r in kept]
+
+
+def _interval(pairs: np.ndarray, tracks: Sequence[str], draws: int = 2000) -> tuple[float, float]:
+    """Percentile bootstrap over tracks; NaN where there is no correlation."""
+    rows = [np.flatnonzero(np.array(tracks) == track) for track in sorted(set(tracks))]
+    rng = np.random.default_rng(0)
+    values = [
+        _spearman(pairs[np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])])
+        for _ in range(draws if rows else 0)
+    ]
+    known = np.array(values)[np.isfinite(values)]
+    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def _spearman(pairs: np.ndarray) -> float:
+    """Of `(n, 2)`; NaN where one of both is always the same."""
+    return float(spearmanr(*pairs.T).statistic) if len(pairs) and np.ptp(pairs, axis=0).all() else float("nan")
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Cosine of the angle between two pieces of a curve; 0 if one of them is 0."""
+    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / lengths if lengths else 0.0
 
 
 def _difference(one: float | None, other: float | None) -> float:

@@ -7,6 +7,7 @@ import pytest
 from transformers import ASTFeatureExtractor
 
 from musedance.conditions.music import mel_spectrogram, segment_beats, segment_waveforms
+from musedance.errors import InputError
 from musedance.media.audio import Audio, read_audio
 from musedance.timeline import plan_timeline
 
@@ -56,6 +57,31 @@ def test_silence_has_no_beats_and_says_so():
     timeline = plan_timeline(1.0, segment_frames=12, fps=12)
     with pytest.warns(UserWarning, match="no beats"):
         assert not segment_beats(track, timeline).any()
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_given_beats_fall_on_their_frames_and_none_are_tracked(start):
+    """In every segment; before and after the video they count for nothing, whatever is heard."""
+    track = clicks(120, 4)
+    timeline = plan_timeline(track.duration, segment_frames=6, fps=12, start=start, duration=1.5)
+    times = start + np.array([-0.2, 0.0, 3.9 / 12, 8 / 12, 8.4 / 12, 17 / 12, 18 / 12, 9.0])
+    beats = segment_beats(track, timeline, times=times)
+    assert beats.shape == (3, 6)
+    assert np.flatnonzero(beats.reshape(-1)).tolist() == [0, 4, 8, 17]
+
+
+def test_given_that_there_are_no_beats_none_are_tracked():
+    timeline = plan_timeline(4, segment_frames=24, fps=12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not segment_beats(clicks(120, 4), timeline, times=np.zeros(0)).any()
+
+
+@pytest.mark.parametrize("times", [np.zeros((2, 3)), np.array([0.5, np.nan]), np.array([np.inf]), 0.5])
+def test_beats_that_are_no_times_are_refused(times):
+    timeline = plan_timeline(4, segment_frames=24, fps=12)
+    with pytest.raises(InputError, match="an array of seconds, one number a beat"):
+        segment_beats(clicks(120, 4), timeline, times=times)
 
 
 def test_the_spectrogram_is_asts_own_without_the_padding():

@@ -1,7 +1,7 @@
 """Making videos with a small model: batches, noise, failures, and what is there already."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class DrawnCases(Cases):
     """Cases by id: (frames, canvas); all of one picture and one hum, so that only noise can make them differ."""
 
     def __init__(self, wanted: Mapping[str, tuple[int, tuple[int, int]]], broken: Mapping[str, str] | None = None):
-        self.fps, self.broken = float(FPS), broken or {}
+        self.fps, self.broken, self.beats = float(FPS), broken or {}, {}
         self.cases = {name: Case(name, Facts(prompt="hops"), *about) for name, about in wanted.items()}
 
     def inputs(self, name: str) -> Inputs:
@@ -35,7 +35,8 @@ class DrawnCases(Cases):
         height, width = self.cases[name].canvas
         picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         hum = 0.1 * np.sin(np.arange(round(self.cases[name].num_frames / FPS * RATE)) * 0.1)
-        return Inputs(Image.fromarray(picture), Audio(hum.astype(np.float32)[None], RATE), 120.0)
+        sound = Audio(hum.astype(np.float32)[None], RATE)
+        return Inputs(Image.fromarray(picture), sound, 120.0, self.beats.get(name))
 
 
 @dataclass
@@ -144,6 +145,31 @@ def test_noise_depends_on_seed_and_name_and_on_nothing_else(watched: Watched, tm
         assert not np.array_equal(alone, frames_of(tmp_path / other))
     make(watched, more, tmp_path / "batch", SamplingOptions(1, 1.0, batch_size=2))
     assert np.abs(alone.astype(int) - frames_of(tmp_path / "batch" / "b.mp4")).mean() < 1  # rounding
+
+
+def test_videos_of_one_noise_name_have_the_same_noise(watched: Watched, tmp_path: Path) -> None:
+    """Also as the video that has this name itself."""
+    cases = DrawnCases(dict.fromkeys("abcd", (4, SQUARE)))
+    for name in "bc":
+        cases.cases[name] = replace(cases.cases[name], noise="a")
+    make(watched, cases, tmp_path)
+    first, second, third, other = (frames_of(tmp_path / f"{name}.mp4") for name in "abcd")
+    assert np.array_equal(first, second) and np.array_equal(first, third)
+    assert not np.array_equal(first, other)
+
+
+def test_beats_that_are_known_reach_the_pipeline(watched: Watched, tmp_path: Path) -> None:
+    """Each its own video; `None` where they are to be tracked."""
+    cases = DrawnCases(dict.fromkeys("abc", (4, SQUARE)))
+    cases.beats = {"a": np.array([0.0, 0.25]), "c": np.zeros(0)}
+    told: list[list[int]] = []
+    watched.pipeline.unet.register_forward_pre_hook(
+        lambda module, args, kwargs: told.extend(kwargs["beats"].tolist()), with_kwargs=True
+    )
+    assert make(watched, cases, tmp_path, SamplingOptions(1, 1.0, batch_size=3)) == {}
+    (call,) = watched.calls
+    assert [None if given is None else given.tolist() for given in call["beats"]] == [[0.0, 0.25], None, []]
+    assert told[0] == [1, 0, 0, 1] and told[2] == [0, 0, 0, 0]
 
 
 def test_what_decides_how_videos_come_out() -> None:

@@ -41,6 +41,7 @@ def three(picture) -> dict:
         "densepose": masks,
         "start": [0.0, 0.4, 1.5],
         "bpm": [None, 100.0, 70],
+        "beats": [None, np.array([0.5, 1.1]), None],
     }
 
 
@@ -81,6 +82,7 @@ def test_each_condition_reaches_its_own_video_and_no_other(pipe, three):
     batch = three | {"num_frames": 12, "num_inference_steps": 1, "output_type": "latent"}
     before = pipe(**batch, generator=generators(3))
     others = {"music": track(3, 90, 700), "prompt": "he jumps", "negative_prompt": "", "start": 1.0, "bpm": 140}
+    others["beats"] = np.array([1.6, 1.9])
     for name, other in (others | {"densepose": three["densepose"][0]}).items():
         after = pipe(**(batch | {name: [*three[name][:2], other]}), generator=generators(3))
         assert all(torch.equal(before[number].frames, after[number].frames) for number in (0, 1)), name
@@ -231,6 +233,9 @@ def test_an_interrupt_ends_all_videos_with_the_last_whole_segment(pipe, three, l
         ({"negative_prompt": ["a"] * 4}, "negative_prompt is a list of 4"),
         ({"start": [0.0]}, "start is a list of 1"),
         ({"bpm": [100.0]}, "bpm is a list of 1"),
+        ({"beats": [np.zeros(1)] * 2}, "beats is a list of 2 and image one of 3"),
+        ({"beats": [None, np.zeros((2, 1)), None]}, "video 2 of 3: beats are given as an array of seconds"),
+        ({"beats": [None, None, np.array([0.5, np.nan])]}, "video 3 of 3: beats are given as an array of seconds"),
         ({"densepose": [Image.new("RGB", (64, 64))]}, "densepose is a list of 1"),
         ({"generator": generators(2)}, "generator is a list of 2"),
         ({"image": Image.new("RGB", (64, 64))}, "music is a list: give a list of pictures too"),

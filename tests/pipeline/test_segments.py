@@ -111,6 +111,29 @@ def test_sound_and_beats_are_those_of_the_chosen_place(make, clicks):
     assert all(min(abs(found - 0.5 * beat)) <= 1 / 24 + 0.03 for beat in (2, 3))
 
 
+def test_beats_that_are_given_are_followed_and_none_are_tracked(make, calls, monkeypatch):
+    """Seconds of the music, whatever is heard in it, on the right frames of each segment."""
+
+    def never(*args):
+        raise AssertionError("beats were given")
+
+    monkeypatch.setattr("musedance.conditions.music.track_beats", never)
+    times = np.array([0.1, 0.7, 0.7 + 4 / 12, 0.7 + 6.4 / 12, 2.5])
+    output = make(start=0.7, num_frames=10, beats=times, num_inference_steps=1)
+    assert np.flatnonzero(output.beats).tolist() == [0, 4, 6]
+    told = [call["beats"][0].tolist() for call in calls if call.get("beats") is not None]
+    assert told == [[1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 0]]
+
+
+def test_given_beats_steer_the_frames(make):
+    """As the same beats do that are tracked, and not as others."""
+    with_tracked = make(num_frames=6)
+    times = np.flatnonzero(with_tracked.beats) / 12
+    assert len(times)
+    assert np.array_equal(make(num_frames=6, beats=times).frames, with_tracked.frames)
+    assert not np.allclose(make(num_frames=6, beats=times + 2 / 12).frames, with_tracked.frames, atol=1e-3)
+
+
 def test_music_may_be_an_array_or_audio(make, clicks):
     from musedance.media.audio import read_audio
 

@@ -188,7 +188,12 @@ def test_a_world_in_which_nothing_is_chosen_stays_what_it_was() -> None:
     second = perform(World(seed=6, moves_per_clip=1, kinds=("cat", "robot")), 1)
     assert second.starts == (11, 87, 177, 270) and second.scene.character.kind == "cat"
     assert (second.track.genre, second.track.bpm) == ("waltz", 127.4)
-    assert [span.move for span in second.choreography.spans[:4]] == ["kick_right", "point_left", "jumping_jack", "bounce"]
+    assert [span.move for span in second.choreography.spans[:4]] == [
+        "kick_right",
+        "point_left",
+        "jumping_jack",
+        "bounce",
+    ]
 
 
 @pytest.mark.parametrize(("moves_per_clip", "chosen"), [(1, ("jump", "bow", "spin")), (3, ("clap", "march"))])
@@ -210,14 +215,13 @@ def test_genres_are_kept_to() -> None:
 
 
 def test_tempi_lie_where_they_are_to_in_every_genre() -> None:
-    """A tempo that no waltz has otherwise; over the whole range, to a tenth."""
-    usual = GENRES["waltz"].bpm
-    low, high = usual[1] + 5, usual[1] + 25
-    assert high < 160
-    tempi = [perform(World(seed=1, genres=("waltz",), bpm=(low, high)), index).track for index in range(12)]
+    """Faster than ballads are otherwise; over the whole range, to a tenth."""
+    low, high = 110, 150
+    assert GENRES["ballad"].bpm[1] < low
+    tempi = [perform(World(seed=1, genres=("ballad",), bpm=(low, high)), index).track for index in range(12)]
     assert all(low <= track.bpm <= high and round(track.bpm, 1) == track.bpm for track in tempi)
     assert all(np.allclose(np.diff(track.beats), 60 / track.bpm) for track in tempi)
-    assert np.ptp([track.bpm for track in tempi]) > 10
+    assert np.ptp([track.bpm for track in tempi]) > 20
     assert {perform(World(seed=1, bpm=(120, 120)), index).track.bpm for index in range(4)} == {120.0}
 
 
@@ -252,12 +256,8 @@ def test_all_clips_in_one_split(tmp_path: Path) -> None:
     folder = write_puppets(tmp_path / "test", small, clips=10, split="test", workers=1)
     assert [len(DatasetFolder(folder).split(name)) for name in ("train", "validation", "test")] == [0, 0, 10]
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["test"]
-    found = {Path(name).name: content for name, content in files_of(folder).items() if name.endswith("mp4")}
     clips = {Path(name).name: content for name, content in usual.items() if "/clips/" in name}
-    assert len(clips) == 10
-    assert set(found) == set(clips)
-    for name, content in files_of(folder / "test" / "clips").items():
-        assert content == clips[name]
+    assert len(clips) == 10 and files_of(folder / "test" / "clips") == clips
 
 
 def stops(performance: Performance, start: float) -> np.ndarray:

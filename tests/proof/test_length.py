@@ -1,0 +1,60 @@
+"""Long videos: drift and seams."""
+
+import numpy as np
+import pytest
+
+from musedance.proof.length import length_curves, length_findings
+from musedance.puppets.performance import World, perform
+from tests.metrics.conftest import draw_dance, tinted
+
+FPS, K = 12.0, 12
+
+
+@pytest.fixture(scope="module")
+def true() -> dict[str, np.ndarray]:
+    """Three dances of 4 s, 64 x 64."""
+    world = World(seed=3, width=64, height=64)
+    return {f"clip{k}": draw_dance(perform(world, k), f"t{k}").frames for k in range(3)}
+
+
+@pytest.fixture(scope="module")
+def pictures(true: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: frames[0] for name, frames in true.items()}
+
+
+def test_what_drifts_is_told_from_what_does_not(true: dict, pictures: dict) -> None:
+    drifting = {name: tinted(frames, 60) for name, frames in true.items()}
+    identity, colour, seam = length_findings(drifting, pictures, true, FPS, K)
+    assert identity.claim == "length" and identity.n == colour.n == seam.n == 3
+    assert colour.truth is not None and identity.truth is not None
+    assert colour.value > colour.truth + 3 and identity.value > identity.truth + 0.02
+    assert abs(colour.truth) < 2
+    same = length_findings(true, pictures, true, FPS, K)
+    assert [found.value for found in same] == pytest.approx([found.truth for found in same])
+
+
+def test_a_jump_at_every_seam_is_seen(true: dict, pictures: dict) -> None:
+    """Every second segment is lighter."""
+    jumping = {name: frames.copy() for name, frames in true.items()}
+    for frames in jumping.values():
+        for first in range(K, len(frames), 2 * K):
+            frames[first : first + K] = np.minimum(frames[first : first + K].astype(int) + 40, 255)
+    *_, seam = length_findings(jumping, pictures, true, FPS, K)
+    assert seam.truth is not None and seam.value > 3 * seam.truth
+    *_, elsewhere = length_findings(jumping, pictures, true, FPS, K - 1)
+    assert elsewhere.value < seam.value / 2
+
+
+def test_a_seam_without_any_change_counts_as_such(true: dict, pictures: dict) -> None:
+    held = {name: frames.copy() for name, frames in true.items()}
+    for frames in held.values():
+        for first in range(K, len(frames), K):
+            frames[first] = frames[first - 1]
+    *_, seam = length_findings(held, pictures, true, FPS, K)
+    assert seam.value == 0 and seam.n == 3
+
+
+def test_curves_have_a_value_for_each_second(true: dict, pictures: dict) -> None:
+    curves = length_curves({name: tinted(frames, 60) for name, frames in true.items()}, pictures, FPS)
+    assert set(curves) == {"identity", "colour"} and {len(curve) for curve in curves.values()} == {4}
+    assert (np.diff(curves["colour"]) > 0).all()
