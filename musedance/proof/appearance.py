@@ -8,7 +8,6 @@ from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from musedance.datasets.encode import Encoders
-from musedance.datasets.page import spread
 from musedance.datasets.reader import read_densepose
 from musedance.evaluation.footage import DatasetVideos
 from musedance.metrics.consistency import identity_distances
@@ -114,20 +113,28 @@ def _covered(videos: DatasetVideos, name: str, frames: Sequence[int], canvas: tu
 
 
 def retrieval_finding(
-    videos: DatasetVideos, made: Mapping[str, np.ndarray], least: float, truth: bool = False
+    videos: DatasetVideos, made: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], least: float
 ) -> Finding:
-    """How often, of `AMONG` characters' pictures, the video is most like its own reference (median over frames)."""
-    sources = {clip.source: clip.id for clip in spread(list(videos.clips.values()), len(videos.clips))}
+    """How often, of `AMONG` characters' pictures, the video is most like its own reference (median over frames).
+
+    Args:
+        videos: where the pictures come from.
+        made: videos `(n, H, W, 3)` uint8 by clip.
+        true: the true ones.
+        least: see `Finding`.
+    """
+    sources = {clip.source: clip.id for clip in videos.clips.values()}
+    among = min(AMONG, len(sources))
     rng = np.random.default_rng(0)
-    right = []
-    for name, frames in made.items():
+    right: dict[str, list[bool]] = {"made": [], "true": []}
+    for name in made:
         clip = videos.clips[name]
         others = [other for source, other in sorted(sources.items()) if source != clip.source]
         foils = [others[int(i)] for i in rng.permutation(len(others))[: AMONG - 1]]
         asked = [sibling(videos, clip).id, *foils]
         pictures = [videos.pictures(videos.clips[other], [0])[0] for other in asked]
-        distances = [float(np.median(identity_distances(frames[::4], picture))) for picture in pictures]
-        right.append(int(np.argmin(distances)) == 0)
-    among = min(AMONG, len(sources))
-    whose = f"nearest of {among} pictures is its own reference"
-    return share_finding("appearance", whose, np.array(right), least=least, chance=1 / among)
+        for whose, frames in (("made", made[name]), ("true", true[name])):
+            distances = [float(np.median(identity_distances(frames[::4], picture))) for picture in pictures]
+            right[whose].append(int(np.argmin(distances)) == 0)
+    what, truth = f"nearest of {among} pictures is its own reference", float(np.mean(right["true"]))
+    return share_finding("appearance", what, np.array(right["made"]), least=least, truth=truth, chance=1 / among)

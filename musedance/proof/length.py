@@ -12,6 +12,7 @@ def length_findings(
     made: Mapping[str, np.ndarray],
     pictures: Mapping[str, np.ndarray],
     true: Mapping[str, np.ndarray],
+    sources: Mapping[str, str],
     fps: float,
     segment_frames: int,
 ) -> list[Finding]:
@@ -21,20 +22,22 @@ def length_findings(
         made: videos `(n, H, W, 3)` uint8 by clip.
         pictures: their references.
         true: the true videos.
+        sources: of which intervals are resampled, by clip.
         fps: frames per second.
         segment_frames: K.
     """
     names, findings = list(made), []
+    clusters = [sources[name] for name in names]
     for what, distance in (("identity distance", identity_distances), ("colour distance (Delta E)", colour_distances)):
         slopes, truth = (
             np.array([drift(distance(videos[name], pictures[name]), fps) for name in names]) for videos in (made, true)
         )
-        findings.append(mean_finding("length", f"{what}, growth a second", slopes, names, truth=float(truth.mean())))
+        findings.append(mean_finding("length", f"{what}, growth a second", slopes, clusters, truth=float(truth.mean())))
     jumps, truth = (
         np.array([seam_jump(videos[name], segment_frames) for name in names], np.float64) for videos in (made, true)
     )
     name = "change across seams beside that elsewhere"
-    return [*findings, mean_finding("length", name, jumps, names, truth=float(np.nanmean(truth)))]
+    return [*findings, mean_finding("length", name, jumps, clusters, truth=float(np.nanmean(truth)))]
 
 
 def length_curves(

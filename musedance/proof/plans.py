@@ -45,7 +45,7 @@ def other_beats(videos: DatasetVideos, count: int, seed: int = 0) -> list[Take]:
 def every_move(videos: DatasetVideos, moves: Sequence[str], references: int) -> list[Take]:
     """Each of some pictures with the words for each move; music, beats and noise of a picture stay."""
     return [
-        Take(f"move_{move}_{clip.id}", clip.id, clip.id, clip.id, MOVES[move].phrases[0], clip.id)
+        Take(f"move_{move}_{clip.id}", sibling(videos, clip).id, clip.id, clip.id, MOVES[move].phrases[0], clip.id)
         for clip in spread(list(videos.clips.values()), references)
         for move in moves
     ]
@@ -72,8 +72,14 @@ def every_genre(videos: DatasetVideos, genres: Sequence[str], references: int, s
 
 
 def sibling(videos: DatasetVideos, clip: Clip) -> Clip:
-    """The next clip of the same source; the clip itself if it has none."""
+    """The next clip of the same source.
+
+    Raises:
+        InputError: there is none.
+    """
     clips = [other for other in videos.clips.values() if other.source == clip.source]
+    if len(clips) < 2:
+        raise InputError(f"clip {clip.id} is the only one of its source: no reference picture from another one")
     return clips[(clips.index(clip) + 1) % len(clips)]
 
 

@@ -20,7 +20,7 @@ from musedance.proof.appearance import background_psnr, reference_findings, retr
 from musedance.proof.finding import Finding, mean_finding
 from musedance.proof.length import length_curves, length_findings
 from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, sibling
-from musedance.proof.recognition import Judge, judge_finding, read_windows, recognition_finding
+from musedance.proof.recognition import Judge, Windows, judge_finding, read_windows, recognition_finding
 from musedance.proof.rhythm import Rhythm, beat_findings, rhythm_of, swapped_findings, tempo_finding
 from musedance.proof.takes import Take, Takes
 from musedance.weights.fingerprint import fingerprint
@@ -33,7 +33,7 @@ class Exam:
     """What a model is asked.
 
     Attributes:
-        learned: dataset that the recogniser learns from (train) and is tested on (validation and test).
+        learned: dataset from whose training split the recogniser learns; it is tested on `test`.
         test: dataset of other characters and tracks, all clips in the split "test".
         long: the same with clips of several segments; `None` leaves the questions on length out.
         sampling: how videos are made.
@@ -74,15 +74,17 @@ def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], 
     films = Films(studio, exam.sampling, output)
 
     own, swapped = own_takes(videos), other_beats(videos, exam.swapped)
+    shown = read_windows(exam.learned, exam.learned.split("train"), frames)
     findings = reference_findings(studio.pipeline, videos, exam.pairs)
     made = films.of(videos, own)
-    findings += _kept(videos, made)
+    footage = {name: videos.read(name).frames for name in videos.ids}
+    findings += _kept(videos, made, footage)
     rhythms = _rhythms(videos, own, made)
-    true = [_rhythm(videos, name, videos.read(name).frames) for name in videos.ids]
+    true = [_rhythm(videos, name, frames) for name, frames in footage.items()]
     findings += beat_findings(list(rhythms.values()), true)
     findings += swapped_findings(rhythms, _rhythms(videos, swapped, films.of(videos, swapped)))
     findings.append(tempo_finding(list(rhythms.values()), true, 0.5))
-    findings += _recognised(exam, videos, films, frames)
+    findings += _recognised(exam, shown, videos, films)
     if exam.long is None:
         return findings, {}
     return _lasting(studio, exam.long, films, findings, frames)
@@ -121,7 +123,7 @@ class Films:
         }
 
 
-def _kept(videos: DatasetVideos, made: Frames) -> list[Finding]:
+def _kept(videos: DatasetVideos, made: Frames, true: Frames) -> list[Finding]:
     """Background and identity."""
     by_clip = {name.removeprefix("own_"): frames for name, frames in made.items()}
     references = {name: sibling(videos, videos.clips[name]).id for name in by_clip}
@@ -130,7 +132,7 @@ def _kept(videos: DatasetVideos, made: Frames) -> list[Finding]:
     what = "PSNR where no dancer is (dB)"
     return [
         mean_finding("appearance", what, values, sources, least=25.0),
-        retrieval_finding(videos, by_clip, least=0.95),
+        retrieval_finding(videos, by_clip, true, least=0.95),
     ]
 
 
@@ -144,16 +146,15 @@ def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray) -> Rhythm:
     return rhythm_of(frames, clip.fps, np.array(videos.facts(beats).beats or ()), clip.track)
 
 
-def _recognised(exam: Exam, videos: DatasetVideos, films: Films, num_frames: int) -> list[Finding]:
+def _recognised(exam: Exam, shown: Windows, videos: DatasetVideos, films: Films) -> list[Finding]:
     """Text and music."""
-    shown = read_windows(exam.learned, exam.learned.split("train"), num_frames)
-    unseen = read_windows(videos.dataset, list(videos.clips.values()), num_frames)
+    unseen = read_windows(videos.dataset, list(videos.clips.values()), shown.frames.shape[1])
     findings = []
     moves = Judge.trained(shown, unseen, shown.moves, unseen.moves, exam.recogniser_steps)
     takes = every_move(videos, moves.names, exam.references)
     told = moves.told(films.of(videos, takes))
     findings.append(judge_finding("text", moves, 0.9))
-    asked = {take.id: take.id.split("_", 1)[1].removesuffix(f"_{take.picture}") for take in takes}
+    asked = {take.id: take.id.split("_", 1)[1].removesuffix(f"_{take.noise}") for take in takes}
     pictures = {take.id: take.picture for take in takes}
     findings.append(recognition_finding("text", moves, asked, told, pictures, 3.0))
 
@@ -177,5 +178,6 @@ def _lasting(
     pictures = {t.music: videos.pictures(videos.clips[t.picture], [0])[0] for t in takes}
     true = {name: videos.read(name).frames for name in made}
     fps = next(iter(videos.clips.values())).fps
-    found = length_findings(made, pictures, true, fps, num_frames)
+    sources = {name: videos.clips[name].source for name in made}
+    found = length_findings(made, pictures, true, sources, fps, num_frames)
     return [*findings, *found], length_curves(made, pictures, fps)

@@ -38,9 +38,9 @@ class Rhythm:
     fps: float
 
     def hit(self, beats: np.ndarray | None = None) -> float | None:
-        """Share of the beats, its own or others, at which the motion rests."""
+        """Share of the beats, its own or others, at which the motion rests: none of what stands still."""
         asked = answerable(self.beats if beats is None else beats, self.num_frames, self.fps)
-        return beats_hit(self.rests, asked)
+        return 0.0 if len(asked) and not len(self.rests) else beats_hit(self.rests, asked)
 
 
 def rhythm_of(frames: np.ndarray, fps: float, beats: np.ndarray, track: str) -> Rhythm:

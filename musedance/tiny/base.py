@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from tqdm import tqdm
 from transformers import ASTFeatureExtractor, CLIPTextModel, CLIPTokenizer
+from yaml import YAMLError
 
 from musedance.datasets.folder import Dataset
 from musedance.datasets.shards import open_dataset
@@ -54,7 +55,7 @@ def load_settings(path: Path) -> BaseSettings:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(BaseSettings), OmegaConf.load(path))
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
-    except (OmegaConfBaseException, OSError, ValueError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
 

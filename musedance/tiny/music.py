@@ -14,10 +14,11 @@ from musedance.conditions.music import mel_spectrogram
 from musedance.media.audio import Audio
 from musedance.metrics.onsets import onset_times
 from musedance.models import MusicEncoder
-from musedance.models.music_encoder import GLOBAL_TOKENS, MEL_HOP_SECONDS
+from musedance.models.music_encoder import GLOBAL_TOKENS, MEL_HOP_SECONDS, MEL_WINDOW_SECONDS
 from musedance.puppets.compose import compose
 from musedance.puppets.genres import GENRES
 from musedance.tiny.schedule import rise_and_fall
+from musedance.weights.init import seeded
 
 GENRE_NAMES = tuple(GENRES)
 
@@ -92,7 +93,7 @@ def compose_lesson(extractor: ASTFeatureExtractor, training: MusicTraining, seed
     track = compose(rng, duration=training.track_seconds, genre=GENRE_NAMES[genre], bpm=bpm)
     waveform = Audio(track.samples[None], track.sampling_rate).mono(extractor.sampling_rate)
     mel = mel_spectrogram(extractor, waveform)[0]
-    times = (np.arange(len(mel)) * MEL_HOP_SECONDS) + 0.0125
+    times = np.arange(len(mel)) * MEL_HOP_SECONDS + MEL_WINDOW_SECONDS / 2
     onsets = onset_times(track.samples, track.sampling_rate)
     nearest = np.abs(times[:, None] - onsets[None]).min(1) if len(onsets) else np.full(len(times), np.inf)
     phase = np.interp(times, track.beats, np.arange(len(track.beats)))
@@ -116,7 +117,8 @@ def train_music_encoder(
     Returns:
         What reads the tokens, to test them with.
     """
-    hearing = Hearing(encoder.ast.config.hidden_size).to(device)
+    with seeded(seed, torch.float32):
+        hearing = Hearing(encoder.ast.config.hidden_size).to(device)
     encoder.to(device).train()
     weights = [*encoder.parameters(), *hearing.parameters()]
     optimizer = torch.optim.AdamW(weights, training.lr, betas=(0.9, 0.98), weight_decay=0.01)
@@ -139,7 +141,8 @@ def lesson_loss(encoder: MusicEncoder, hearing: Hearing, batch: dict[str, Tensor
     """The sum of five errors, and each by name."""
     mel = batch["mel"]
     local, whole = hearing(encoder(mel))
-    at = (encoder.token_times(mel.shape[1])[GLOBAL_TOKENS:] / MEL_HOP_SECONDS).round().long().to(mel.device)
+    times = encoder.token_times(mel.shape[1])[GLOBAL_TOKENS:]
+    at = ((times - MEL_WINDOW_SECONDS / 2) / MEL_HOP_SECONDS).round().long().to(mel.device)
     angle = 2 * torch.pi * batch["phase"][:, at]
     genre = batch["genre"][:, None].expand(-1, whole.shape[1])
     parts = {

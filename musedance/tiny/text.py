@@ -15,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from musedance.puppets.moves import MOVES
 from musedance.tiny.schedule import rise_and_fall
 from musedance.weights.byte_tokenizer import END, START, byte_alphabet, byte_tokenizer
+from musedance.weights.init import seeded
 
 MOVE_NAMES = tuple(MOVES)
 _WHO = ("", "", "a person", "a man", "a woman", "a girl", "a boy", "someone", "the dancer", "a cat", "the cat",
@@ -91,7 +92,8 @@ def train_text_encoder(
     Returns:
         The share of new prompts of which all moves are told.
     """
-    told = nn.Linear(encoder.config.hidden_size, len(MOVE_NAMES)).to(device)
+    with seeded(seed, torch.float32):
+        told = nn.Linear(encoder.config.hidden_size, len(MOVE_NAMES)).to(device)
     encoder.to(device).train()
     weights = [*encoder.parameters(), *told.parameters()]
     optimizer = torch.optim.AdamW(weights, training.lr, betas=(0.9, 0.98), weight_decay=0.01)

@@ -13,6 +13,7 @@ from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
 from musedance.media.video import VideoReader
 from musedance.tiny.schedule import rise_and_fall
+from musedance.weights.init import seeded
 
 FIRST_LOG_VARIANCE = -4.0  # of the posterior: drowned in noise of deviation 1, latents would first be ignored
 CARRIER = 8.0  # the constant in the two channels that carry nothing else
@@ -54,13 +55,14 @@ def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device:
         frames: `(n, 3, H, W)` uint8.
         training: how.
         device: where.
-        seed: of crops and noise.
+        seed: of weights, crops and noise.
 
     Returns:
         The mean absolute error of the last tenth of the steps, in [0, 2].
     """
+    with seeded(seed, torch.float32):
+        initialise(vae)
     vae.to(device).train()
-    initialise(vae)
     optimizer = torch.optim.AdamW(vae.parameters(), training.lr, betas=(0.9, 0.99), weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, training.steps))
     generator = torch.Generator().manual_seed(seed)

@@ -64,16 +64,16 @@ def test_an_error_in_one_frame_counts(videos: DatasetVideos) -> None:
 
 def test_true_videos_are_most_like_their_own_character(videos: DatasetVideos) -> None:
     made = {name: videos.read(name).frames for name in videos.ids[::3]}
-    found = retrieval_finding(videos, made, least=0.3)
-    assert found.value == 1 and found.n == 8 and found.holds
+    found = retrieval_finding(videos, made, made, least=0.3)
+    assert found.value == found.truth == 1 and found.n == 8 and found.holds
     assert found.chance == pytest.approx(1 / 6) and "of 6 pictures" in found.name  # there are six characters
 
 
 def test_videos_of_somebody_else_are_not(videos: DatasetVideos) -> None:
     names = videos.ids[::4]  # one of each source
     made = {name: videos.read(other).frames for name, other in zip(names, names[1:] + names[:1], strict=True)}
-    found = retrieval_finding(videos, made, least=0.3)
-    assert found.value == 0 and found.holds is False
+    found = retrieval_finding(videos, made, {name: videos.read(name).frames for name in names}, least=0.3)
+    assert found.value == 0 and found.truth == 1 and found.holds is False
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from musedance.puppets.performance import World, perform
 from tests.metrics.conftest import draw_dance, tinted
 
 FPS, K = 12.0, 12
+SOURCES = {f"clip{k}": f"source{k}" for k in range(3)}
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,12 @@ def pictures(true: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def test_what_drifts_is_told_from_what_does_not(true: dict, pictures: dict) -> None:
     drifting = {name: tinted(frames, 60) for name, frames in true.items()}
-    identity, colour, seam = length_findings(drifting, pictures, true, FPS, K)
+    identity, colour, seam = length_findings(drifting, pictures, true, SOURCES, FPS, K)
     assert identity.claim == "length" and identity.n == colour.n == seam.n == 3
     assert colour.truth is not None and identity.truth is not None
     assert colour.value > colour.truth + 3 and identity.value > identity.truth + 0.02
     assert abs(colour.truth) < 2
-    same = length_findings(true, pictures, true, FPS, K)
+    same = length_findings(true, pictures, true, SOURCES, FPS, K)
     assert [found.value for found in same] == pytest.approx([found.truth for found in same])
 
 
@@ -39,9 +40,9 @@ def test_a_jump_at_every_seam_is_seen(true: dict, pictures: dict) -> None:
     for frames in jumping.values():
         for first in range(K, len(frames), 2 * K):
             frames[first : first + K] = np.minimum(frames[first : first + K].astype(int) + 40, 255)
-    *_, seam = length_findings(jumping, pictures, true, FPS, K)
+    *_, seam = length_findings(jumping, pictures, true, SOURCES, FPS, K)
     assert seam.truth is not None and seam.value > 3 * seam.truth
-    *_, elsewhere = length_findings(jumping, pictures, true, FPS, K - 1)
+    *_, elsewhere = length_findings(jumping, pictures, true, SOURCES, FPS, K - 1)
     assert elsewhere.value < seam.value / 2
 
 
@@ -50,7 +51,7 @@ def test_a_seam_without_any_change_counts_as_such(true: dict, pictures: dict) ->
     for frames in held.values():
         for first in range(K, len(frames), K):
             frames[first] = frames[first - 1]
-    *_, seam = length_findings(held, pictures, true, FPS, K)
+    *_, seam = length_findings(held, pictures, true, SOURCES, FPS, K)
     assert seam.value == 0 and seam.n == 3
 
 

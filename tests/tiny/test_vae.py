@@ -96,15 +96,20 @@ def test_it_is_for_one_norm_group(make_vae: Make) -> None:
 
 
 def test_even_pictures_are_learned_sooner_from_this_beginning(make_vae: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same network from its usual weights is several decibels behind."""
+    """The same network from its usual weights is several decibels behind: the mean of three beginnings."""
     colours = np.random.default_rng(0).integers(0, 256, (64, 3, 1, 1), dtype=np.uint8)
     plain = torch.from_numpy(colours).expand(-1, -1, 32, 32).contiguous()
     quick = VaeTraining(steps=60, batch_size=8, crop=16, lr=3e-3)
-    ours, usual = make_vae(seed=1), make_vae(seed=1)
-    train_vae(ours, plain, quick, CPU)
+
+    def reached() -> float:
+        vaes = [make_vae(seed) for seed in range(3)]
+        for seed, vae in enumerate(vaes):
+            train_vae(vae, plain, quick, CPU, seed)
+        return float(np.mean([reconstruction_psnr(vae, plain) for vae in vaes]))
+
+    ours = reached()
     monkeypatch.setattr(musedance.tiny.vae, "initialise", lambda vae: None)
-    train_vae(usual, plain, quick, CPU)
-    assert reconstruction_psnr(ours, plain) > reconstruction_psnr(usual, plain) + 2
+    assert ours > reached() + 2
 
 
 def test_it_learns_to_show_drawn_frames(make_vae: Make, drawn_frames: Tensor) -> None:
@@ -132,7 +137,6 @@ def test_another_seed_gives_other_weights(make_vae: Make, drawn_frames: Tensor) 
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-@pytest.mark.xfail(reason="initialise draws from the global state", strict=True)
 def test_the_seed_alone_decides(make_vae: Make, drawn_frames: Tensor) -> None:
     first, other_state = (trained_weights(make_vae(), drawn_frames, 0, state) for state in (1, 2))
     assert torch.equal(first, other_state)
