@@ -26,13 +26,13 @@ READY = Pose(left_hand=(0.55, 0.75, 0.2), right_hand=(0.85, -0.1, 0.3))  # one a
 
 PICTURES = {  # file: (seed, kind, background)
     "dancer.png": (108, "person", "stage"),
-    "disco.png": (117, "person", "disco"),
-    "cat.png": (7, "cat", "outdoors"),
+    "cat.png": (205, "cat", "backdrop"),
+    "bear.png": (207, "bear", "gradient"),
 }
 TRACKS = {  # file: (seed, genre, bpm, seconds, first beat)
     "beat_120bpm.mp3": (48, "house", 120.0, 8.0, 0.0),
     "hip_hop_88bpm.mp3": (22, "hip-hop", 88.0, 12.0, 0.25),
-    "waltz_150bpm.mp3": (3, "waltz", 150.0, 10.0, 0.25),
+    "waltz_132bpm.mp3": (3, "waltz", 132.0, 10.0, 0.25),
 }
 
 

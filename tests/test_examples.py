@@ -13,8 +13,8 @@ from musedance.conditions.beats import track_beats
 from musedance.media.audio import read_audio
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-PICTURES = ("cat.png", "dancer.png", "disco.png")
-BPM = {"beat_120bpm.mp3": 120, "hip_hop_88bpm.mp3": 88, "waltz_150bpm.mp3": 150}
+PICTURES = ("bear.png", "cat.png", "dancer.png")
+BPM = {"beat_120bpm.mp3": 120, "hip_hop_88bpm.mp3": 88, "waltz_132bpm.mp3": 132}
 
 
 def load(name: str) -> ModuleType:
