@@ -51,7 +51,7 @@ def test_the_folder_says_what_it_is_and_loads(tiny_folder: Path) -> None:
         12,
     )
     assert pipeline.unet.config.sample_size * pipeline.vae_scale_factor == 128
-    assert pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 12
+    assert pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 16
     assert pipeline.text_encoder.config.eos_token_id == pipeline.tokenizer.eos_token_id
     scheduler = pipeline.scheduler.config
     assert (scheduler.prediction_type, scheduler.rescale_betas_zero_snr) == ("v_prediction", True)
