@@ -89,15 +89,17 @@ def loss_of(networks: MuseDanceNetworks, scheduler: Any, inputs: dict[str, torch
     return torch.nn.functional.mse_loss(prediction, scheduler.get_velocity(latents, noise, timesteps))
 
 
-def test_it_holds_what_was_said(cache: Path, dataset_folder: Path) -> None:
+def test_it_holds_what_was_said(cache: Path, dataset_folder: Path, tiny_folder: Path) -> None:
+    pipe = MuseDancePipeline.from_pretrained(tiny_folder)
+    channels, tokens, width = pipe.vae.config.latent_channels, pipe.tokenizer.model_max_length, 96
     clips = DatasetFolder(dataset_folder).clips
     files = sorted((cache / "clips").iterdir())
     assert [file.name for file in files] == sorted(f"{clip.id}.safetensors" for clip in clips)
     features = load_file(cache / "clips" / "clip-00.safetensors")
     assert {name: tuple(tensor.shape) for name, tensor in features.items()} == {
-        "latents": (50, 12, 6, 6),
-        "music": (3, 150, 96),  # windows at 0, 2 and 26
-        "text": (3, 77, 96),  # the caption, and each of the timeline's two spans
+        "latents": (50, channels, 6, 6),
+        "music": (3, 150, width),  # windows at 0, 2 and 26
+        "text": (3, tokens, width),  # the caption, and each of the timeline's two spans
     }
     with safe_open(files[0], "pt") as file:
         assert json.loads(file.metadata()["texts"]) == sorted(
@@ -145,7 +147,7 @@ def test_the_folder_that_training_writes_keeps_its_cache(
                 parameter.add_(0.1)
     pipe.save_pretrained(tmp_path / "trained")
     loader = make_loader(dataset_folder, tmp_path / "trained", stage=2, batch_size=1, cache=cache, spec=SPEC)
-    assert next(iter(loader))["latents"].shape == (1, 24, 12, 6, 6)
+    assert next(iter(loader))["latents"].shape == (1, 24, pipe.vae.config.latent_channels, 6, 6)
 
 
 def change_tensor(file: str) -> Callable[[Path], None]:

@@ -71,8 +71,8 @@ def test_the_networks_take_what_comes(
 ) -> None:
     loader = make_loader(dataset_folder, tiny_folder, stage=stage, batch_size=2, spec=SPEC)
     inputs = encode_batch(next(iter(loader)), CPU, encoders)
-    latents = inputs.pop("latents")
-    assert latents.shape == ((2, 12, 8, 8) if stage == 1 else (2, 12, 24, 8, 8))
+    latents, channels = inputs.pop("latents"), pipe.unet.config.in_channels
+    assert latents.shape == ((2, channels, 8, 8) if stage == 1 else (2, channels, 24, 8, 8))
     networks = MuseDanceNetworks(pipe.unet, pipe.reference_net, pipe.mask_encoder)
     with torch.no_grad():
         assert networks(latents, torch.tensor([10, 900]), **inputs).shape == latents.shape
@@ -80,7 +80,7 @@ def test_the_networks_take_what_comes(
         assert inputs["densepose"].shape == (2, 3, 64, 64) and inputs["densepose"].max() <= 1
     else:
         motion = inputs["motion_latents"]
-        assert motion.shape == (2, 12, 2, 8, 8)
+        assert motion.shape == (2, channels, 2, 8, 8)
         assert [bool(one.any()) for one in motion] == inputs["motion_mask"].tolist()
 
 
