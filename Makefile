@@ -45,11 +45,9 @@ test: .venv/installed-test
 
 # A step that was cut short goes on where it was: the stages from their last checkpoint.
 tiny-model: $(TINY)/stage2/model/model_index.json
-	rm -rf $(BUILT_IN).new && mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model $(BUILT_IN).new
-	cp $(wildcard $(BUILT_IN)/README.md) $(BUILT_IN).new
-	rm -rf $(BUILT_IN) && mv $(BUILT_IN).new $(BUILT_IN)
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model/. $(BUILT_IN)
 
-$(TINY)/puppets/dataset.json: .venv/installed-test
+$(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
 
 $(TINY)/base/model_index.json: $(TINY)/puppets/dataset.json
@@ -69,10 +67,10 @@ tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/d
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
 		--output $(TINY)/proof --card $(BUILT_IN)/README.md
 
-$(TINY)/test/dataset.json: .venv/installed-test
+$(TINY)/test/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/test --clips 128 --seed 2 --split test $(TINY_WORLD)
 
-$(TINY)/long/dataset.json: .venv/installed-test
+$(TINY)/long/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_WORLD)
 
 clean:

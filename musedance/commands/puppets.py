@@ -70,8 +70,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 def _parse_range(text: str) -> tuple[float, float]:
     """`"80-140"` or `"120"` to (lowest, highest)."""
-    match = re.fullmatch(r"([0-9.]{1,9})(?:-([0-9.]{1,9}))?", text)
-    try:
-        return float(match[1]), float(match[2] or match[1])  # type: ignore[index]
-    except (TypeError, ValueError):
-        raise InputError(f"--bpm has to be like 120 or 80-140, not {text!r}") from None
+    number = r"([0-9]{1,4}(?:\.[0-9]{1,4})?)"
+    match = re.fullmatch(f"{number}(?:-{number})?", text)
+    if match is None:
+        raise InputError(f"--bpm has to be like 120 or 80-140, not {text!r}")
+    return float(match[1]), float(match[2] or match[1])

@@ -1,7 +1,7 @@
 """What a model is asked to make: a picture, music and a text for each video."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,15 +99,9 @@ class DatasetCases(Cases):
 
     def inputs(self, name: str) -> Inputs:
         clip = self.videos.clips[name]
-        shown = self._other(clip) if self.from_other_clip else clip
+        shown = sibling(self.videos.dataset.split(clip.split), clip) if self.from_other_clip else clip
         picture = Image.fromarray(self.videos.pictures(shown, [0], self.cases[name].canvas)[0])
         return Inputs(picture, self.videos.sound(name), self._bpm[clip.track])
-
-    def _other(self, clip: Clip) -> Clip:
-        siblings = [other for other in self.videos.dataset.split(clip.split) if other.source == clip.source]
-        if len(siblings) < 2:
-            raise InputError(f"clip {clip.id} is the only one of its source: no reference picture from another one")
-        return siblings[(siblings.index(clip) + 1) % len(siblings)]
 
 
 class PictureCases(Cases):
@@ -162,6 +156,18 @@ class PictureCases(Cases):
         case = self.cases[name]
         fitted = fit_image(read_image(picture), *case.canvas, "crop")
         return Inputs(fitted, read_audio(track).cut(0, case.num_frames / self.fps), None)
+
+
+def sibling(clips: Iterable[Clip], clip: Clip) -> Clip:
+    """Of some clips the next one of the same source, and after the last the first.
+
+    Raises:
+        InputError: there is none.
+    """
+    siblings = [other for other in clips if other.source == clip.source]
+    if len(siblings) < 2:
+        raise InputError(f"clip {clip.id} is the only one of its source: no reference picture from another one")
+    return siblings[(siblings.index(clip) + 1) % len(siblings)]
 
 
 def files_in(paths: Sequence[str | Path], suffixes: Sequence[str]) -> list[Path]:

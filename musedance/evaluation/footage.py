@@ -226,7 +226,7 @@ class DatasetVideos(VideoSet):
         frames, sound = self.pictures(clip, list(range(length))), self.sound(name)
         if not clip.truth:
             return Footage(frames, clip.fps, sound)
-        tensors, _ = _read_truth(self.dataset, clip)
+        tensors, _ = read_truth(self.dataset, clip)
         joints, visible = tensors["joints"][:length].astype(np.float64), tensors["visible"][:length]
         return Footage(frames, clip.fps, sound, joints, visible, clip.height)
 
@@ -254,13 +254,17 @@ def _facts(dataset: Dataset, clip: Clip) -> Facts:
     groups: dict[str, str] = {}
     if clip.truth:
         with suppress(InputError):
-            _, told = _read_truth(dataset, clip)
+            _, told = read_truth(dataset, clip)
             groups = {key: told[key] for key in ("genre", "kind") if isinstance(told.get(key), str)}
     return Facts(prompt=clip.caption, groups=groups, track=clip.track, beats=beats or None)
 
 
-def _read_truth(dataset: Dataset, clip: Clip) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors of a truth file, and what its header tells."""
+def read_truth(dataset: Dataset, clip: Clip) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors of a drawn clip's truth file, and what its header tells.
+
+    Raises:
+        UnreadableClip: it is damaged or of another length than the clip.
+    """
     with reading(clip), dataset.open(clip, "truth") as file:
         content = file.read()
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

@@ -1,20 +1,24 @@
 """Appearance: whether the reference is used, kept, and told from others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+from musedance.conditions.densepose import PART_COLOURS
 from musedance.datasets.encode import Encoders
-from musedance.datasets.reader import read_densepose
+from musedance.datasets.reader import read_pictures
+from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
 from musedance.metrics.consistency import identity_distances
 from musedance.models import MuseDanceNetworks
 from musedance.pipeline import MuseDancePipeline
 from musedance.proof.finding import Finding, mean_finding, share_finding
-from musedance.proof.plans import sibling
+from musedance.proof.plans import reference_of
 
 TIMESTEPS = (200, 500, 800)
 WRONG = {"another's": "another character's reference", "none": "no reference"}
@@ -65,8 +69,7 @@ def _pairs(videos: DatasetVideos, count: int) -> list[tuple[tuple[str, int], tup
         others = [other for other in clips if other.source != clip.source]
         wrong = others[int(rng.integers(len(others)))]
         frames = [int(rng.integers(videos.length(c.id))) for c in (clip, clip, clip)]
-        named = zip((clip, sibling(videos, clip), wrong), frames, strict=True)
-        pairs.append(tuple((c.id, frame) for c, frame in named))
+        pairs.append(tuple(zip((clip.id, reference_of(videos, clip), wrong.id), frames, strict=True)))
     return pairs  # type: ignore[return-value]
 
 
@@ -95,21 +98,22 @@ def _errors(
 def background_psnr(videos: DatasetVideos, name: str, made: np.ndarray, reference: str) -> float:
     """PSNR in dB between a made and a true video where neither the true dancer nor the reference's is in any frame."""
     clip, length = videos.clips[name], len(made)
-    canvas = made.shape[1:3]
-    covered = _covered(videos, reference, [0], canvas) | _covered(videos, name, list(range(length)), canvas)
+    canvas = (made.shape[1], made.shape[2])
+    numbers = list(range(length))
+    covered = _covered(videos, reference, [0], canvas) | _covered(videos, name, numbers, canvas)
     free = ~binary_dilation(covered, iterations=MARGIN)
-    true = videos.pictures(clip, list(range(length)), canvas)
+    true = videos.pictures(clip, numbers, canvas)
     error = np.mean((made[:, free].astype(np.float64) - true[:, free]) ** 2) / 255**2
     return float(-10 * np.log10(max(error, 1e-10)))
 
 
-def _covered(videos: DatasetVideos, name: str, frames: Sequence[int], canvas: tuple[int, ...]) -> np.ndarray:
+def _covered(videos: DatasetVideos, name: str, frames: list[int], canvas: tuple[int, int]) -> np.ndarray:
     """(H, W) bool: where the dancer is in some frame."""
-    size = canvas[0], canvas[1]
-    drawn = [read_densepose(videos.dataset, videos.clips[name], frame, size) for frame in frames]
-    pictures = np.stack([np.zeros((*size, 3), np.uint8) if picture is None else picture.numpy() for picture in drawn])
-    background = np.array([68, 1, 84], np.uint8)
-    return (pictures != background).any(-1).any(0)
+    clip = videos.clips[name]
+    if not clip.densepose:
+        raise InputError(f"clip {name} has no DensePose video: where its dancer is cannot be known")
+    drawn = read_pictures(videos.dataset, clip, "densepose", frames, canvas, Image.Resampling.NEAREST).numpy()
+    return (drawn != PART_COLOURS[0]).any(-1).any(0)
 
 
 def retrieval_finding(
@@ -124,6 +128,7 @@ def retrieval_finding(
         least: see `Finding`.
     """
     sources = {clip.source: clip.id for clip in videos.clips.values()}
+    picture = lru_cache(maxsize=None)(lambda name: videos.pictures(videos.clips[name], [0])[0])
     among = min(AMONG, len(sources))
     rng = np.random.default_rng(0)
     right: dict[str, list[bool]] = {"made": [], "true": []}
@@ -131,10 +136,10 @@ def retrieval_finding(
         clip = videos.clips[name]
         others = [other for source, other in sorted(sources.items()) if source != clip.source]
         foils = [others[int(i)] for i in rng.permutation(len(others))[: AMONG - 1]]
-        asked = [sibling(videos, clip).id, *foils]
-        pictures = [videos.pictures(videos.clips[other], [0])[0] for other in asked]
+        pictures = [picture(other) for other in (reference_of(videos, clip), *foils)]
         for whose, frames in (("made", made[name]), ("true", true[name])):
-            distances = [float(np.median(identity_distances(frames[::4], picture))) for picture in pictures]
+            distances = [float(np.median(identity_distances(frames[::4], shown))) for shown in pictures]
             right[whose].append(int(np.argmin(distances)) == 0)
     what, truth = f"nearest of {among} pictures is its own reference", float(np.mean(right["true"]))
-    return share_finding("appearance", what, np.array(right["made"]), least=least, truth=truth, chance=1 / among)
+    clusters, found = [videos.clips[name].source for name in made], np.array(right["made"])
+    return share_finding("appearance", what, found, clusters, least=least, truth=truth, chance=1 / among)

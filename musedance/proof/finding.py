@@ -51,8 +51,15 @@ def mean_finding(
     return Finding(claim, name, float(values[kept].mean()), interval, int(kept.sum()), **more)
 
 
-def share_finding(claim: str, name: str, right: np.ndarray, **more: float | None) -> Finding:
-    """A share of independent trials with its exact interval (Clopper and Pearson 1934)."""
-    result = binomtest(int(right.sum()), len(right))
-    interval = result.proportion_ci(0.95)
-    return Finding(claim, name, float(right.mean()), (float(interval.low), float(interval.high)), len(right), **more)
+def share_finding(
+    claim: str, name: str, right: np.ndarray, clusters: Sequence[Hashable], **more: float | None
+) -> Finding:
+    """A share of trials.
+
+    Its interval reaches as far as that of independent trials (Clopper and Pearson 1934: exact, also where all are
+    right), and as that over resampled clusters, which trials of one source or track are.
+    """
+    exact = binomtest(int(right.sum()), len(right)).proportion_ci(0.95)
+    low, high = mean_interval(right.astype(np.float64), clusters) or (0.0, 1.0)
+    interval = min(float(exact.low), low), max(float(exact.high), high)
+    return Finding(claim, name, float(right.mean()), interval, len(right), **more)

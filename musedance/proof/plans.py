@@ -9,6 +9,7 @@ from musedance.datasets.page import spread
 from musedance.datasets.tempo import tempo
 from musedance.datasets.window_text import window_text
 from musedance.errors import InputError
+from musedance.evaluation.cases import sibling
 from musedance.evaluation.footage import DatasetVideos
 from musedance.proof.takes import Take
 from musedance.puppets.moves import MOVES
@@ -19,7 +20,7 @@ LEAST_TEMPO_RATIO = 1.15  # between two tempi that are to lead to other motion; 
 def own_takes(videos: DatasetVideos) -> list[Take]:
     """Every clip with its own music, beats and words; the picture is of another clip of the same source."""
     return [
-        Take(f"own_{clip.id}", sibling(videos, clip).id, clip.id, clip.id, _text(videos, clip), clip.id)
+        Take(f"own_{clip.id}", reference_of(videos, clip), clip.id, clip.id, _text(videos, clip), clip.id)
         for clip in videos.clips.values()
     ]
 
@@ -37,7 +38,7 @@ def other_beats(videos: DatasetVideos, count: int, seed: int = 0) -> list[Take]:
         if not others:
             raise InputError(f"no clip has a tempo that is far enough from that of {clip.id}: more tempi are needed")
         other = others[int(rng.integers(len(others)))]
-        own = sibling(videos, clip).id
+        own = reference_of(videos, clip)
         takes.append(Take(f"beats_{clip.id}", own, clip.id, other.id, _text(videos, clip), clip.id))
     return takes
 
@@ -45,7 +46,15 @@ def other_beats(videos: DatasetVideos, count: int, seed: int = 0) -> list[Take]:
 def every_move(videos: DatasetVideos, moves: Sequence[str], references: int) -> list[Take]:
     """Each of some pictures with the words for each move; music, beats and noise of a picture stay."""
     return [
-        Take(f"move_{move}_{clip.id}", sibling(videos, clip).id, clip.id, clip.id, MOVES[move].phrases[0], clip.id)
+        Take(
+            f"move_{move}_{clip.id}",
+            reference_of(videos, clip),
+            clip.id,
+            clip.id,
+            MOVES[move].phrases[0],
+            clip.id,
+            asked=move,
+        )
         for clip in spread(list(videos.clips.values()), references)
         for move in moves
     ]
@@ -64,23 +73,20 @@ def every_genre(videos: DatasetVideos, genres: Sequence[str], references: int, s
         raise InputError(f"no clip has music of the genre {', '.join(missing)}, which the recogniser has learned")
     takes = []
     for clip in spread(list(videos.clips.values()), references):
+        own, text = reference_of(videos, clip), _text(videos, clip)
         for name in genres:
             music = played[name][int(rng.integers(len(played[name])))]
-            own = sibling(videos, clip).id
-            takes.append(Take(f"genre_{name}_{clip.id}", own, music.id, clip.id, _text(videos, clip), clip.id))
+            takes.append(Take(f"genre_{name}_{clip.id}", own, music.id, clip.id, text, clip.id, asked=name))
     return takes
 
 
-def sibling(videos: DatasetVideos, clip: Clip) -> Clip:
-    """The next clip of the same source.
+def reference_of(videos: DatasetVideos, clip: Clip) -> str:
+    """The clip whose first frame is the picture: the next one of the same source.
 
     Raises:
         InputError: there is none.
     """
-    clips = [other for other in videos.clips.values() if other.source == clip.source]
-    if len(clips) < 2:
-        raise InputError(f"clip {clip.id} is the only one of its source: no reference picture from another one")
-    return clips[(clips.index(clip) + 1) % len(clips)]
+    return sibling(videos.clips.values(), clip).id
 
 
 def _text(videos: DatasetVideos, clip: Clip) -> str:

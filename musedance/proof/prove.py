@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from musedance.inference.studio import Settings, Studio
 from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
 from musedance.proof.finding import Finding, mean_finding
 from musedance.proof.length import length_curves, length_findings
-from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, sibling
+from musedance.proof.plans import every_genre, every_move, other_beats, own_takes
 from musedance.proof.recognition import Judge, Windows, judge_finding, read_windows, recognition_finding
 from musedance.proof.rhythm import Rhythm, beat_findings, rhythm_of, swapped_findings, tempo_finding
 from musedance.proof.takes import Take, Takes
@@ -69,20 +69,19 @@ def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], 
     """
     studio = Studio(settings)
     frames = studio.pipeline.unet.config.num_frames
-    _, videos = exam.test.open(studio.folder)
-    videos.num_frames = frames
+    _, videos = replace(exam.test, num_frames=frames).open(studio.folder)
     films = Films(studio, exam.sampling, output)
 
     own, swapped = own_takes(videos), other_beats(videos, exam.swapped)
     shown = read_windows(exam.learned, exam.learned.split("train"), frames)
     findings = reference_findings(studio.pipeline, videos, exam.pairs)
-    made = films.of(videos, own)
+    made = films.of("own", videos, own)
     footage = {name: videos.read(name).frames for name in videos.ids}
-    findings += _kept(videos, made, footage)
+    findings += _kept(videos, own, made, footage)
     rhythms = _rhythms(videos, own, made)
     true = [_rhythm(videos, name, frames) for name, frames in footage.items()]
     findings += beat_findings(list(rhythms.values()), true)
-    findings += swapped_findings(rhythms, _rhythms(videos, swapped, films.of(videos, swapped)))
+    findings += swapped_findings(rhythms, _rhythms(videos, swapped, films.of("beats", videos, swapped)))
     findings.append(tempo_finding(list(rhythms.values()), true, 0.5))
     findings += _recognised(exam, shown, videos, films)
     if exam.long is None:
@@ -96,13 +95,13 @@ class Films:
     def __init__(self, studio: Studio, sampling: SamplingOptions, output: Path) -> None:
         self.studio, self.sampling, self.output = studio, sampling, output
 
-    def of(self, videos: DatasetVideos, takes: Sequence[Take]) -> dict[str, np.ndarray]:
-        """The frames of each take, `(n, H, W, 3)` uint8 by id.
+    def of(self, kind: str, videos: DatasetVideos, takes: Sequence[Take]) -> dict[str, np.ndarray]:
+        """The frames of each take, `(n, H, W, 3)` uint8 by id; the videos are in a folder named after their kind.
 
         Raises:
             InputError: the folder holds videos made in another way, or one could not be made.
         """
-        folder, processes = self.output / takes[0].id.split("_")[0], Processes()
+        folder, processes = self.output / kind, Processes()
         keep_settings(folder, self._made_of(videos, takes), processes)
         failed = make_videos(lambda: self.studio.pipeline, Takes(videos, takes), folder, self.sampling, processes)
         for name, why in failed.items():
@@ -123,11 +122,10 @@ class Films:
         }
 
 
-def _kept(videos: DatasetVideos, made: Frames, true: Frames) -> list[Finding]:
+def _kept(videos: DatasetVideos, takes: Sequence[Take], made: Frames, true: Frames) -> list[Finding]:
     """Background and identity."""
-    by_clip = {name.removeprefix("own_"): frames for name, frames in made.items()}
-    references = {name: sibling(videos, videos.clips[name]).id for name in by_clip}
-    values = np.array([background_psnr(videos, name, by_clip[name], references[name]) for name in by_clip])
+    by_clip = {take.music: made[take.id] for take in takes}
+    values = np.array([background_psnr(videos, take.music, made[take.id], take.picture) for take in takes])
     sources = [videos.clips[name].source for name in by_clip]
     what = "PSNR where no dancer is (dB)"
     return [
@@ -149,22 +147,19 @@ def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray) -> Rhythm:
 def _recognised(exam: Exam, shown: Windows, videos: DatasetVideos, films: Films) -> list[Finding]:
     """Text and music."""
     unseen = read_windows(videos.dataset, list(videos.clips.values()), shown.frames.shape[1])
-    findings = []
     moves = Judge.trained(shown, unseen, shown.moves, unseen.moves, exam.recogniser_steps)
-    takes = every_move(videos, moves.names, exam.references)
-    told = moves.told(films.of(videos, takes))
-    findings.append(judge_finding("text", moves, 0.9))
-    asked = {take.id: take.id.split("_", 1)[1].removesuffix(f"_{take.noise}") for take in takes}
-    pictures = {take.id: take.picture for take in takes}
-    findings.append(recognition_finding("text", moves, asked, told, pictures, 3.0))
-
     genres = Judge.trained(shown, unseen, shown.genres, unseen.genres, exam.recogniser_steps)
-    takes = every_genre(videos, genres.names, exam.references)
-    told = genres.told(films.of(videos, takes))
-    findings.append(judge_finding("music", genres, None))
-    asked = {take.id: take.id.split("_")[1] for take in takes}
-    pictures = {take.id: take.picture for take in takes}
-    findings.append(recognition_finding("music", genres, asked, told, pictures, 1.0))
+    questions = [
+        ("text", moves, every_move(videos, moves.names, exam.references), 0.9, 3.0),
+        ("music", genres, every_genre(videos, genres.names, exam.references), None, 1.0),
+    ]
+    findings = []
+    for claim, judge, takes, own_accuracy, times_chance in questions:
+        told = judge.told(films.of(claim, videos, takes))
+        findings += [
+            judge_finding(claim, judge, own_accuracy),
+            recognition_finding(claim, judge, takes, told, times_chance),
+        ]
     return findings
 
 
@@ -173,8 +168,9 @@ def _lasting(
 ) -> tuple[list[Finding], dict[str, list[float]]]:
     """Long videos, from their first frame on."""
     _, videos = test.open(studio.folder)
-    takes = [Take(f"long_{t.music}", t.picture, t.music, t.beats, t.prompt, t.noise) for t in own_takes(videos)]
-    made = {take.music: frames for take, frames in zip(takes, films.of(videos, takes).values(), strict=True)}
+    takes = [replace(take, id=f"long_{take.music}") for take in own_takes(videos)]
+    frames = films.of("long", videos, takes)
+    made = {take.music: frames[take.id] for take in takes}
     pictures = {t.music: videos.pictures(videos.clips[t.picture], [0])[0] for t in takes}
     true = {name: videos.read(name).frames for name in made}
     fps = next(iter(videos.clips.values())).fps

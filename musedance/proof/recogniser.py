@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from musedance.tiny.schedule import rise_and_fall
+from musedance.tiny.descent import Descent
+from musedance.weights.init import seeded
 
 SIDE = 32  # pixels
 
@@ -59,19 +60,13 @@ def train_recogniser(
         seed: of weights and order.
     """
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed, torch.float32):  # weights, and which of them dropout leaves out
         recogniser = Recogniser(int(labels.max()) + 1)
-        optimizer = torch.optim.AdamW(recogniser.parameters(), 2e-3, weight_decay=0.02)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, steps))
+        descent = Descent(recogniser.parameters(), 2e-3, steps, weight_decay=0.02)
         for _ in tqdm(range(steps), unit="step", desc="recogniser"):
             chosen = torch.randint(len(labels), (batch_size,), generator=generator)
             logits = recogniser(_varied(frames[chosen].float() / 255, generator))
-            loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=0.05)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+            descent.step(functional.cross_entropy(logits, labels[chosen], label_smoothing=0.05))
     return recogniser.eval()
 
 

@@ -1,9 +1,7 @@
 """Whether the asked move and the music's genre are seen in a video, by a recogniser that learned from true clips."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +11,11 @@ from tqdm import tqdm
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
 from musedance.errors import InputError
+from musedance.evaluation.footage import read_truth
 from musedance.media.video import VideoReader
 from musedance.proof.finding import Finding, mean_finding, share_finding
 from musedance.proof.recogniser import Recogniser, recognise, small, train_recogniser
+from musedance.proof.takes import Take
 
 STRIDE = 13  # frames between two windows of a clip
 RESTING = "freeze"
@@ -49,7 +49,7 @@ def read_windows(dataset: Dataset, clips: Sequence[Clip], num_frames: int, strid
     genres: list[str] = []
     sources: list[str] = []
     for clip in tqdm(clips, unit="clip", desc="reading true clips", disable=None):
-        told = _truth(dataset, clip)
+        _, told = read_truth(dataset, clip)
         with dataset.open(clip) as file, VideoReader(file) as reader:
             pictures = small(reader.frames_at((np.arange(clip.num_frames) + 0.5) / clip.fps))
         for first in range(0, clip.num_frames - num_frames + 1, stride):
@@ -67,12 +67,19 @@ def read_windows(dataset: Dataset, clips: Sequence[Clip], num_frames: int, strid
 
 @dataclass(frozen=True)
 class Judge:
-    """A recogniser with the names of its classes, and how often it is right on true clips it has not seen."""
+    """A recogniser, and how it does on true clips that it has not seen.
+
+    Attributes:
+        recogniser: trained.
+        names: of its classes.
+        right: `(n,)` bool, for each window of an unseen clip.
+        sources: of these windows.
+    """
 
     recogniser: Recogniser
     names: tuple[str, ...]
-    accuracy: float
-    n: int
+    right: np.ndarray
+    sources: Sequence[str]
 
     @classmethod
     def trained(
@@ -91,7 +98,7 @@ class Judge:
         recogniser = train_recogniser(shown.frames, torch.tensor([names.index(x) for x in labels]), steps=steps)
         found = recognise(recogniser, unseen.frames)
         right = [names[k] == label for k, label in zip(found, unseen_labels, strict=True)]
-        return cls(recogniser, names, float(np.mean(right)), len(right))
+        return cls(recogniser, names, np.array(right), unseen.sources)
 
     def told(self, videos: Mapping[str, np.ndarray]) -> dict[str, str]:
         """The class of each video `(K, H, W, 3)` uint8."""
@@ -100,40 +107,26 @@ class Judge:
 
 
 def recognition_finding(
-    claim: str,
-    judge: Judge,
-    asked: Mapping[str, str],
-    told: Mapping[str, str],
-    references: Mapping[str, str],
-    times_chance: float,
+    claim: str, judge: Judge, takes: Sequence[Take], told: Mapping[str, str], times_chance: float
 ) -> Finding:
     """How often what was asked for is seen.
 
     Args:
         claim: "text" or "music".
         judge: that told.
-        asked: by video.
-        told: by video.
-        references: which picture a video shows: its videos are not independent, so the interval resamples pictures.
+        takes: the videos. Those of one picture are not independent, so the interval resamples pictures.
+        told: what was seen, by take.
         times_chance: how many times as often as by guessing it has to be, at the interval's lower end.
     """
-    right = np.array([float(told[name] == asked[name]) for name in asked])
-    chance = 1 / len(set(asked.values()))
-    groups = [references[name] for name in asked]
+    right = np.array([float(told[take.id] == take.asked) for take in takes])
+    chance = 1 / len({take.asked for take in takes})
     return mean_finding(
-        claim, "what was asked for is recognised", right, groups,
-        least=times_chance * chance, truth=judge.accuracy, chance=chance,
+        claim, "what was asked for is recognised", right, [take.picture for take in takes],
+        least=times_chance * chance, truth=float(judge.right.mean()), chance=chance,
     )  # fmt: skip
 
 
 def judge_finding(claim: str, judge: Judge, least: float | None) -> Finding:
     """The recogniser's own accuracy on true clips of characters that it has not seen."""
-    right = np.arange(judge.n) < round(judge.accuracy * judge.n)
-    return share_finding(claim, "recogniser's accuracy on true clips", right, least=least, chance=1 / len(judge.names))
-
-
-def _truth(dataset: Dataset, clip: Clip) -> dict[str, Any]:
-    with dataset.open(clip, "truth") as file:
-        content = file.read(8)
-        header = json.loads(file.read(int.from_bytes(content, "little")))
-    return json.loads(header["__metadata__"]["truth"])
+    name, chance = "recogniser's accuracy on true clips", 1 / len(judge.names)
+    return share_finding(claim, name, judge.right, judge.sources, least=least, chance=chance)

@@ -21,6 +21,7 @@ class Take:
         beats: id of the clip whose beats are followed, counted from its start.
         prompt: how to move.
         noise: takes of one name start from the same noise.
+        asked: the move or genre that is to be seen, where a question is about one.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Take:
     beats: str
     prompt: str
     noise: str
+    asked: str = ""
 
 
 class Takes(Cases):

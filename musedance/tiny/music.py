@@ -17,7 +17,7 @@ from musedance.models import MusicEncoder
 from musedance.models.music_encoder import GLOBAL_TOKENS, MEL_HOP_SECONDS, MEL_WINDOW_SECONDS
 from musedance.puppets.compose import compose
 from musedance.puppets.genres import GENRES
-from musedance.tiny.schedule import rise_and_fall
+from musedance.tiny.descent import Descent
 from musedance.weights.init import seeded
 
 GENRE_NAMES = tuple(GENRES)
@@ -120,17 +120,11 @@ def train_music_encoder(
     with seeded(seed, torch.float32):
         hearing = Hearing(encoder.ast.config.hidden_size).to(device)
     encoder.to(device).train()
-    weights = [*encoder.parameters(), *hearing.parameters()]
-    optimizer = torch.optim.AdamW(weights, training.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, training.steps))
+    descent = Descent([*encoder.parameters(), *hearing.parameters()], training.lr, training.steps)
     with tqdm(range(training.steps), unit="step", desc="music encoder") as bar:
         for batch in windows(lessons, training, len(bar), seed):
             loss, parts = lesson_loss(encoder, hearing, {k: v.to(device) for k, v in batch.items()})
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            schedule.step()
+            descent.step(loss)
             bar.update()
             bar.set_postfix({name: f"{value:.3f}" for name, value in parts.items()}, refresh=False)
     encoder.eval()
@@ -156,7 +150,7 @@ def lesson_loss(encoder: MusicEncoder, hearing: Hearing, batch: dict[str, Tensor
 
 
 def windows(lessons: Sequence[Lesson], training: MusicTraining, steps: int, seed: int) -> Iterator[dict[str, Tensor]]:
-    """Batches of windows cut at random places of random tracks, as loud or quiet as music may be."""
+    """Batches of windows cut at random places of random tracks."""
     rng = np.random.default_rng([seed, 1])
     length = round(training.window_seconds / MEL_HOP_SECONDS) - 2  # mel frames: the last ones would reach beyond
     for _ in range(steps):

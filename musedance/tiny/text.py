@@ -13,7 +13,7 @@ from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from musedance.puppets.moves import MOVES
-from musedance.tiny.schedule import rise_and_fall
+from musedance.tiny.descent import Descent
 from musedance.weights.byte_tokenizer import END, START, byte_alphabet, byte_tokenizer
 from musedance.weights.init import seeded
 
@@ -72,7 +72,7 @@ def make_tokenizer(max_length: int, merges: int) -> CLIPTokenizer:
     trained.train_from_iterator((draw_prompt(rng)[0] for _ in range(5000)), trainer)
     learned = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]][:merges]
     tokens = [*alphabet, *(f"{letter}</w>" for letter in alphabet)]
-    tokens += [a + b for a, b in learned if a + b not in set(tokens)]
+    tokens = list(dict.fromkeys([*tokens, *(a + b for a, b in learned)]))
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate([*tokens, START, END])},
         merges=learned,
@@ -95,18 +95,12 @@ def train_text_encoder(
     with seeded(seed, torch.float32):
         told = nn.Linear(encoder.config.hidden_size, len(MOVE_NAMES)).to(device)
     encoder.to(device).train()
-    weights = [*encoder.parameters(), *told.parameters()]
-    optimizer = torch.optim.AdamW(weights, training.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, training.steps))
+    descent = Descent([*encoder.parameters(), *told.parameters()], training.lr, training.steps)
     batches = _batches(tokenizer, training.batch_size, seed)
     for _ in tqdm(range(training.steps), unit="step", desc="text encoder"):
         ids, asked = (tensor.to(device) for tensor in next(batches))
         loss = functional.binary_cross_entropy_with_logits(told(encoder(ids)[0].mean(1)), asked)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        descent.step(loss)
     encoder.eval()
     with torch.no_grad():
         tests = _batches(tokenizer, 256, seed + 1)

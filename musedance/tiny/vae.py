@@ -12,7 +12,7 @@ from tqdm import tqdm
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
 from musedance.media.video import VideoReader
-from musedance.tiny.schedule import rise_and_fall
+from musedance.tiny.descent import Descent
 from musedance.weights.init import seeded
 
 FIRST_LOG_VARIANCE = -4.0  # of the posterior: drowned in noise of deviation 1, latents would first be ignored
@@ -63,8 +63,7 @@ def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device:
     with seeded(seed, torch.float32):
         initialise(vae)
     vae.to(device).train()
-    optimizer = torch.optim.AdamW(vae.parameters(), training.lr, betas=(0.9, 0.99), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, training.steps))
+    descent = Descent(vae.parameters(), training.lr, training.steps, beta2=0.99, weight_decay=1e-3)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.Generator(device).manual_seed(seed)
     errors = []
@@ -78,11 +77,7 @@ def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device:
             divergence = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float())
             edges = _edge_error(decoded.float(), pictures)
             loss = error + training.edge_weight * edges + training.kl_weight * divergence.mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            descent.step(loss)
             errors.append(float(error.detach()))
             bar.set_postfix(error=f"{np.mean(errors[-100:]):.4f}", refresh=False)
     vae.eval()

@@ -1,5 +1,6 @@
 """Appearance: what is counted as background, whom a video looks like, and whether its reference helped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from scipy.ndimage import binary_dilation
 import musedance.proof.appearance
 from musedance.datasets.shards import open_dataset
 from musedance.datasets.spec import ClipSpec
+from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
 from musedance.pipeline import MuseDancePipeline
 from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
-from musedance.proof.plans import sibling
+from musedance.proof.plans import reference_of
 from musedance.puppets.performance import perform
 
 from .conftest import FRAMES, world
@@ -34,7 +36,7 @@ def dancers(videos: DatasetVideos, name: str, reference: str) -> np.ndarray:
 def test_the_background_is_where_no_dancer_is(videos: DatasetVideos, index: int) -> None:
     """Whatever is where one of both dancers is does not count; an error elsewhere counts in full."""
     name = videos.ids[index]
-    reference = sibling(videos, videos.clips[name]).id
+    reference = reference_of(videos, videos.clips[name])
     true = videos.pictures(videos.clips[name], list(range(FRAMES)))
     assert background_psnr(videos, name, true, reference) == 100
     covered = dancers(videos, name, reference)
@@ -51,6 +53,13 @@ def test_the_background_is_where_no_dancer_is(videos: DatasetVideos, index: int)
     share = far.sum() / (~binary_dilation(covered, iterations=3)).sum()
     expected = 20 * np.log10(25.5) - 10 * np.log10(share)
     assert background_psnr(videos, name, elsewhere, reference) == pytest.approx(expected, abs=0.02)
+
+
+def test_without_masks_there_is_no_background(videos: DatasetVideos) -> None:
+    name = videos.ids[0]
+    videos.clips[name] = replace(videos.clips[name], densepose="")
+    with pytest.raises(InputError, match="no DensePose video"):
+        background_psnr(videos, name, np.zeros((FRAMES, 64, 64, 3), np.uint8), videos.ids[1])
 
 
 def test_an_error_in_one_frame_counts(videos: DatasetVideos) -> None:

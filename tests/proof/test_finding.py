@@ -43,9 +43,17 @@ def test_clusters_widen_the_interval() -> None:
 
 def test_a_share_has_its_exact_interval() -> None:
     """All of n right: the lower end is 0.025 to the power of 1 / n."""
-    found = share_finding("text", "", np.ones(30, bool), least=0.9, chance=0.1)
+    found = share_finding("text", "", np.ones(30, bool), range(30), least=0.9, chance=0.1)
     assert (found.value, found.n, found.chance) == (1.0, 30, 0.1)
     assert found.interval == pytest.approx((0.025 ** (1 / 30), 1.0), abs=1e-9)
-    assert found.holds is False and share_finding("text", "", np.ones(60, bool), least=0.9).holds is True
-    half = share_finding("text", "", np.arange(30) < 15)
+    assert found.holds is False and share_finding("text", "", np.ones(60, bool), range(60), least=0.9).holds is True
+    half = share_finding("text", "", np.arange(30) < 15, range(30))
     assert half.value == 0.5 and half.interval is not None and sum(half.interval) == pytest.approx(1)
+
+
+def test_a_share_of_clusters_that_agree_is_known_less_well() -> None:
+    right = np.repeat(np.arange(8) % 2 == 0, 20)
+    alone, grouped = (share_finding("text", "", right, names) for names in (range(160), np.repeat(range(8), 20)))
+    assert alone.interval is not None and grouped.interval is not None
+    assert np.ptp(grouped.interval) > 2 * np.ptp(alone.interval)
+    assert share_finding("text", "", right, ["one"] * 160).interval == (0, 1)  # nothing is known of others

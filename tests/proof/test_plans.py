@@ -8,7 +8,7 @@ import pytest
 from musedance.datasets.tempo import tempo
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
-from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, sibling
+from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, reference_of
 from musedance.proof.takes import Take, Takes
 from musedance.puppets.moves import MOVES
 
@@ -22,11 +22,11 @@ def far(one: float | None, other: float | None) -> bool:
     return bool(min(ratio, 1 - ratio) > np.log2(1.15))
 
 
-def test_a_sibling_is_another_clip_of_the_same_source(videos: DatasetVideos) -> None:
-    found = {clip.id: sibling(videos, clip) for clip in videos.clips.values()}
+def test_the_reference_is_another_clip_of_the_same_source(videos: DatasetVideos) -> None:
+    found = {clip.id: reference_of(videos, clip) for clip in videos.clips.values()}
     for name, other in found.items():
-        assert other.id != name and other.source == videos.clips[name].source
-    assert {other.id for other in found.values()} == set(videos.clips)  # each is a reference once
+        assert other != name and videos.clips[other].source == videos.clips[name].source
+    assert set(found.values()) == set(videos.clips)  # each is a reference once
 
 
 def test_own_takes_change_nothing_but_the_picture(videos: DatasetVideos) -> None:
@@ -35,7 +35,7 @@ def test_own_takes_change_nothing_but_the_picture(videos: DatasetVideos) -> None
     for take in takes:
         clip = videos.clips[take.music]
         assert take.id == f"own_{clip.id}" and take.beats == take.noise == clip.id
-        assert take.picture == sibling(videos, clip).id
+        assert take.picture == reference_of(videos, clip)
         assert take.prompt == ", then ".join(span.text for span in clip.timeline)
 
 
@@ -61,10 +61,11 @@ def test_every_move_changes_nothing_but_the_words(videos: DatasetVideos) -> None
     assert len(takes) == len({take.id for take in takes}) == 18
     for take in takes:
         assert take.music == take.beats == take.noise
-        assert take.picture == sibling(videos, videos.clips[take.music]).id
+        assert take.picture == reference_of(videos, videos.clips[take.music])
     for picture in {take.picture for take in takes}:
         asked = [take for take in takes if take.picture == picture]
-        assert [take.prompt for take in asked] == [MOVES[move].phrases[0] for move in ("jump", "spin", "bow")]
+        assert [take.asked for take in asked] == ["jump", "spin", "bow"]
+        assert [take.prompt for take in asked] == [MOVES[take.asked].phrases[0] for take in asked]
     assert len({videos.clips[take.picture].source for take in takes}) == 6  # one picture of each character
 
 
@@ -75,7 +76,7 @@ def test_every_genre_changes_nothing_but_the_music(videos: DatasetVideos) -> Non
         _, genre, name = take.id.split("_", 2)
         clip = videos.clips[name]
         assert videos.facts(take.music).groups["genre"] == genre
-        own = Take(take.id, sibling(videos, clip).id, take.music, name, clip.timeline[0].text, name)
+        own = Take(take.id, reference_of(videos, clip), take.music, name, clip.timeline[0].text, name, genre)
         assert take == own
     with pytest.raises(InputError, match="no clip has music of the genre polka"):
         every_genre(videos, [*GENRES, "polka"], references=2)

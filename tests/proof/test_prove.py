@@ -107,7 +107,7 @@ def test_there_is_a_finding_for_every_question(proven: tuple) -> None:
 
 def test_each_question_has_its_own_videos(proven: tuple) -> None:
     counts = {folder.name: len(list(folder.glob("*.mp4"))) for folder in proven[0].iterdir() if folder.is_dir()}
-    assert counts == {"own": 8, "beats": 2, "move": 6, "genre": 4, "long": 2}
+    assert counts == {"own": 8, "beats": 2, "text": 6, "music": 4, "long": 2}
 
 
 @pytest.mark.parametrize("change", ["model", "sampling", "takes"])

@@ -12,6 +12,7 @@ from musedance.evaluation.footage import DatasetVideos
 from musedance.media.video import VideoReader
 from musedance.proof.recogniser import small
 from musedance.proof.recognition import Judge, Windows, judge_finding, read_windows, recognition_finding
+from musedance.proof.takes import Take
 from musedance.puppets.moves import MOVES
 
 from .test_recogniser import squares
@@ -76,15 +77,15 @@ def test_a_judge_knows_names_and_how_often_it_is_right() -> None:
     """Of clips that it has not seen; what it tells of these very videos comes to the same."""
     shown, unseen = windows(16, 0), windows(40, 1)
     judge = Judge.trained(shown, unseen, shown.moves, unseen.moves, steps=3)
-    assert judge.names == ("bob", "sway") and judge.n == 40
+    assert judge.names == ("bob", "sway") and judge.sources == unseen.sources
     videos = {f"v{k}": frames.permute(0, 2, 3, 1).numpy() for k, frames in enumerate(unseen.frames)}
     told = judge.told(videos)
     assert list(told) == list(videos) and set(told.values()) <= {"bob", "sway"}
     right = [told[f"v{k}"] == move for k, move in enumerate(unseen.moves)]
-    assert judge.accuracy == pytest.approx(np.mean(right))
+    assert judge.right.tolist() == right
     assert judge.told(dict(reversed(videos.items()))) == told
     unknown = Judge.trained(shown, unseen, shown.moves, ["spin"] * 40, steps=1)
-    assert unknown.accuracy == 0  # what it has never heard of it cannot tell
+    assert not unknown.right.any()  # what it has never heard of it cannot tell
 
 
 def test_the_judges_own_accuracy_is_a_finding() -> None:
@@ -95,31 +96,35 @@ def test_the_judges_own_accuracy_is_a_finding() -> None:
 
 
 def judge(accuracy: float = 0.95) -> Judge:
-    return Judge(recogniser=None, names=("a", "b", "c", "d"), accuracy=accuracy, n=100)  # type: ignore[arg-type]
+    right = np.arange(100) < 100 * accuracy
+    return Judge(None, ("a", "b", "c", "d"), right, [f"s{k}" for k in range(100)])  # type: ignore[arg-type]
+
+
+def takes(pictures: bool = True) -> list[Take]:
+    """Four moves of ten pictures; or each of its own picture."""
+    return [
+        Take(f"{move}{k}", f"p{k}" if pictures else f"p{k}{move}", "m", "m", "", f"p{k}", asked=move)
+        for k in range(10)
+        for move in "abcd"
+    ]
 
 
 def test_what_is_recognised_is_compared_with_guessing() -> None:
     """Ten pictures, four moves: all right but one in ten."""
-    names = [f"{move}{k}" for k in range(10) for move in "abcd"]
-    asked = {name: name[0] for name in names}
-    pictures = {name: name[1:] for name in names}
-    told = asked | {f"a{k}": "b" for k in range(4)}
-    found = recognition_finding("text", judge(), asked, told, pictures, times_chance=3.0)
+    told = {take.id: take.asked for take in takes()} | {f"a{k}": "b" for k in range(4)}
+    found = recognition_finding("text", judge(), takes(), told, times_chance=3.0)
     assert found.value == 0.9 and found.n == 40 and found.truth == 0.95
     assert found.chance == 0.25 and found.least == 0.75 and found.holds
     assert found.interval is not None and found.interval[0] > 0.75
-    always = recognition_finding("text", judge(), asked, dict.fromkeys(names, "a"), pictures, times_chance=1.0)
+    always = recognition_finding("text", judge(), takes(), dict.fromkeys(told, "a"), times_chance=1.0)
     assert always.value == 0.25 and always.holds is False  # who always does the same is as good as guessing
 
 
 def test_videos_of_one_picture_are_one() -> None:
     """Half of the pictures right in all moves, half in none: the interval is of ten things, not of forty."""
-    names = [f"{move}{k}" for k in range(10) for move in "abcd"]
-    asked = {name: name[0] for name in names}
-    told = {name: move if int(name[1:]) < 5 else "none" for name, move in asked.items()}
+    told = {take.id: take.asked if int(take.id[1:]) < 5 else "none" for take in takes()}
     by_picture, alone = (
-        recognition_finding("text", judge(), asked, told, groups, 1.0).interval
-        for groups in ({name: name[1:] for name in names}, {name: name for name in names})
+        recognition_finding("text", judge(), some, told, 1.0).interval for some in (takes(), takes(pictures=False))
     )
     assert by_picture is not None and alone is not None
     assert np.ptp(by_picture) > 1.6 * np.ptp(alone)
