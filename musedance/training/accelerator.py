@@ -42,12 +42,18 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         )
     except (ValueError, ImportError) as error:
         raise InputError(f"accelerate cannot start: {error}") from error
+    _check_optimizer(config.optim.name, accelerator.distributed_type)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         _configure_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
     elif accelerator.distributed_type == DistributedType.FSDP:
         _configure_fsdp(accelerator.state.fsdp_plugin)
     set_seed(config.seed % 2**32)  # NumPy takes 32 bits
     return accelerator
+
+
+def _check_optimizer(name: str, kind: DistributedType) -> None:
+    if name == "muon" and kind in (DistributedType.DEEPSPEED, DistributedType.FSDP):
+        raise InputError("optim.name=muon needs every weight whole: train on one GPU or with DDP, or take adamw")
 
 
 def _configure_fsdp(plugin: Any) -> None:

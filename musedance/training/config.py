@@ -76,7 +76,7 @@ class OptimConfig:
     """`optim.*`. AdamW without weight decay is the paper's Adam.
 
     Attributes:
-        name: adamw or adamw8bit (bitsandbytes, CUDA).
+        name: adamw, adamw8bit (bitsandbytes, CUDA) or muon (pytorch-optimizer), for training from random weights.
         lr: learning rate.
         betas: two numbers.
         eps: epsilon.

@@ -66,7 +66,7 @@ COMMON = {
     "objective.noise_offset": _at_least(0),
     "objective.min_snr_gamma": _above(0),
     "objective.motion_noise": _at_least(0),
-    "optim.name": _one_of("adamw", "adamw8bit"),
+    "optim.name": _one_of("adamw", "adamw8bit", "muon"),
     "optim.lr": _above(0),
     "optim.betas": Rule("two numbers from 0 to below 1", lambda value: len(value) == 2 and all(map(_is_beta, value))),
     "optim.eps": _above(0),
@@ -116,6 +116,8 @@ def check_config(config: TrainingConfig) -> None:
     _check_drop_rates(config)
     _check_objective(config)
     _check_schedule(config)
+    if config.optim.name == "muon" and config.memory.precision == "fp16":
+        raise InputError("optim.name is muon, which fp16's loss scaling would lead astray: set memory.precision=bf16")
     if isinstance(config, Stage2Config):
         _check_modules(config)
         _check_frozen_dtype(config)

@@ -12,13 +12,16 @@ from torch.optim.lr_scheduler import LambdaLR
 from musedance.errors import InputError
 from musedance.training.config import OptimConfig
 
-OPTIMIZERS = ("adamw", "adamw8bit")
+OPTIMIZERS = ("adamw", "adamw8bit", "muon")
 SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine", "polynomial")
 _LAST_LR = 1e-7  # where diffusers' polynomial schedule ends
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """AdamW over all parameters alike; without weight decay it is Adam.
+    """AdamW over all parameters alike; without weight decay it is Adam. Or Muon (Jordan 2024) for all matrices.
+
+    Muon orthogonalises each matrix's step, convolutions as matrices `(out, in * h * w)`, and gives it the length that
+    AdamW's would have (Liu et al. 2025, arXiv 2502.16982): so both take one learning rate. Biases and norms get AdamW.
 
     The fused kernel updates in place; the default on GPUs (foreach) takes as much memory again as the weights. Under
     fp16's loss scaling it skips a step with infinite gradients by itself, so that accelerate's `step_was_skipped` stays
@@ -42,6 +45,17 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> O
     }
     if config.name == "adamw8bit":
         return _adamw_8bit()(parameters, **settings)
+    if config.name == "muon":
+        every = list(parameters)
+        groups = [
+            {"params": [weight for weight in every if weight.ndim > 1], "use_muon": True},
+            {"params": [weight for weight in every if weight.ndim < 2], "use_muon": False},
+        ]
+        settings = {key: settings[key] for key in ("lr", "weight_decay")}
+        for group in groups:
+            group |= settings
+        adam = {"adamw_betas": (beta1, beta2), "adamw_eps": config.eps}
+        return _muon()([group for group in groups if group["params"]], use_adjusted_lr=True, **adam)
     return torch.optim.AdamW(parameters, fused=True, **settings)
 
 
@@ -54,6 +68,16 @@ def _adamw_8bit() -> Any:
     if not torch.cuda.is_available():
         raise InputError(f"optim.name=adamw8bit needs a CUDA GPU, which is not here: run it on one, {instead}")
     return AdamW8bit
+
+
+def _muon() -> Any:
+    try:
+        from pytorch_optimizer import Muon
+    except ImportError as error:
+        raise InputError(
+            'optim.name=muon needs pytorch-optimizer: pip install "musedance[train]", or take optim.name=adamw'
+        ) from error
+    return Muon
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig, steps: int) -> LambdaLR:

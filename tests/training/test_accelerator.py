@@ -2,14 +2,25 @@
 
 import pytest
 from accelerate import FullyShardedDataParallelPlugin
+from accelerate.utils import DistributedType
 
 from musedance.errors import InputError
-from musedance.training.accelerator import _configure_deepspeed, _configure_fsdp, make_accelerator
+from musedance.training.accelerator import _check_optimizer, _configure_deepspeed, _configure_fsdp, make_accelerator
 from musedance.training.config import MemoryConfig, Stage2Config
 
 
 def config(**changes: object) -> Stage2Config:
     return Stage2Config(model="", output="", **changes)
+
+
+def test_muon_is_refused_where_weights_are_in_pieces():
+    """It needs a matrix whole to make its directions equally long."""
+    for kind in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        _check_optimizer("adamw", kind)
+        with pytest.raises(InputError, match="every weight whole"):
+            _check_optimizer("muon", kind)
+    for kind in (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU):
+        _check_optimizer("muon", kind)
 
 
 def test_fsdp_leaves_the_casting_to_autocast():

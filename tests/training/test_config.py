@@ -197,7 +197,7 @@ BOUNDS = {
     "objective.noise_offset": (["0", "0.1"], ["-0.1", "inf", "nan"]),
     "objective.min_snr_gamma": (["0.1", "null"], ["0", "inf", "nan"]),
     "objective.motion_noise": (["0"], ["-0.1", "inf"]),
-    "optim.name": (["adamw", "adamw8bit"], ["adam", "sgd"]),
+    "optim.name": (["adamw", "adamw8bit", "muon"], ["adam", "sgd", "Muon"]),
     "optim.lr": (["1e-9"], ["0", "-1e-5", "inf", "nan"]),
     "optim.betas": (["[0, 0.999]"], ["[0.9]", "[0.9, 1]", "[-0.1, 0.9]", "[0.9, 0.9, 0.9]", "[]", "[nan, 0.9]"]),
     "optim.eps": (["1e-12"], ["0", "inf"]),
@@ -241,7 +241,7 @@ def test_values_have_bounds(key: str, write: Callable[[str], Path]) -> None:
 def test_a_value_out_of_range_is_named(write: Callable[[str], Path]) -> None:
     assert refusal(write("optim:\n  lr: -1e-5\n")) == "optim.lr is -1e-05: it has to be above 0"
     assert refusal(write("model: m\n"), "model=''") == "model is empty: it has to be a path"
-    assert refusal(write(""), "optim.name=sgd") == "optim.name is sgd: it has to be adamw or adamw8bit"
+    assert refusal(write(""), "optim.name=sgd") == "optim.name is sgd: it has to be adamw, adamw8bit or muon"
 
 
 def test_every_key_has_bounds() -> None:
@@ -260,6 +260,7 @@ def test_every_key_has_bounds() -> None:
         (["optim.warmup_steps=10"], "optim.schedule is constant, which has no warm-up"),
         (["frozen_dtype=bfloat16", "memory.precision=no"], "memory.precision is no: it has to be bf16"),
         (["frozen_dtype=float16"], "memory.precision is bf16: it has to be fp16"),
+        (["optim.name=muon", "memory.precision=fp16"], "set memory.precision=bf16"),
         (["modules=[]"], "`musedance ablate` takes the stage 1 folder itself as the row without modules"),
         (["modules=[music, beat]", "lora.rank=4"], "set lora.rank=null, or add motion"),
     ],
@@ -277,6 +278,7 @@ def test_values_that_do_not_go_together(overrides: list[str], words: str, write:
         ["frozen_dtype=float16", "memory.precision=fp16"],
         ["memory.precision=no", "frozen_dtype=float32"],
         ["modules=[motion]", "lora.rank=4"],
+        ["optim.name=muon", "memory.precision=no"],
     ],
 )
 def test_values_that_do_go_together(overrides: list[str], write: Callable[[str], Path]) -> None:

@@ -49,8 +49,63 @@ def test_the_default_is_the_papers_adam():
 
 
 def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(InputError, match=r"optim\.name has to be one of adamw, adamw8bit, not 'sgd'"):
+    with pytest.raises(InputError, match=r"optim\.name has to be one of adamw, adamw8bit, muon, not 'sgd'"):
         make_optimizer([nn.Parameter(torch.zeros(1))], OptimConfig(name="sgd"))
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 4, 3, 3), (5, 5)])
+def test_muon_makes_a_matrix_of_each_step_whose_directions_are_equally_long(shape):
+    """Whatever the gradient's singular values, the step's are about 1, times what AdamW's length comes to."""
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(shape))
+    start = weight.detach().clone()
+    optimizer = make_optimizer([weight], OptimConfig(name="muon", lr=LR))
+    gradient = torch.randn(shape) * torch.logspace(0, -2, shape[0]).view(-1, *[1] * (len(shape) - 1))
+    weight.grad = gradient.clone()
+    optimizer.step()
+    step = (weight.detach() - start).flatten(1) / (LR * 0.2 * max(shape[0], math.prod(shape[1:])) ** 0.5)
+    found, given = torch.linalg.svdvals(step), torch.linalg.svdvals(gradient.flatten(1))
+    assert found.min() > 0.3 and found.max() < 1.3 and given.max() / given.min() > 10
+    assert (step * gradient.flatten(1)).sum() < 0  # downwards
+
+
+def test_muon_leaves_vectors_to_adam():
+    torch.manual_seed(0)
+    vector = nn.Parameter(torch.randn(7))
+    start, gradients = vector.detach().clone(), [torch.randn(7) for _ in range(5)]
+    config = OptimConfig(name="muon", lr=LR, betas=[0.8, 0.95], eps=1e-6, weight_decay=0.1)
+    optimizer = make_optimizer([nn.Parameter(torch.zeros(3, 3)), vector], config)
+    for gradient in gradients:
+        vector.grad = gradient.clone()
+        optimizer.step()
+    expected = adam(start, gradients, LR, 0.8, 0.95, 1e-6, 0.1)
+    torch.testing.assert_close(vector.detach().double(), expected, rtol=0, atol=1e-6)
+
+
+def test_muon_goes_on_where_it_was():
+    torch.manual_seed(0)
+    gradients = [(torch.randn(6, 4), torch.randn(6)) for _ in range(6)]
+
+    def run(upto, state=None, weights=None):
+        parameters = [nn.Parameter(w.clone()) for w in weights or (torch.ones(6, 4), torch.ones(6))]
+        optimizer = make_optimizer(parameters, OptimConfig(name="muon", lr=LR))
+        if state is not None:
+            optimizer.load_state_dict(copy.deepcopy(state))
+        for both in gradients[slice(3 if state else 0, upto)]:
+            for parameter, gradient in zip(parameters, both, strict=True):
+                parameter.grad = gradient.clone()
+            optimizer.step()
+        return [parameter.detach() for parameter in parameters], optimizer.state_dict()
+
+    (whole, _), (half, state) = run(6), run(3)
+    for one, other in zip(whole, run(6, state, half)[0], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_muon_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    with pytest.raises(InputError, match=r'pip install "musedance\[train\]"'):
+        make_optimizer([nn.Parameter(torch.zeros(2, 2))], OptimConfig(name="muon"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
