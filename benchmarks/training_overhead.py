@@ -84,7 +84,7 @@ def make_trainer(stage: int, options: argparse.Namespace, output: Path) -> Train
         f"output={output / str(stage)}",
         f"steps={steps}",
     ]
-    settings += ["validation.every=0", f"checkpoint.every={steps}"]
+    settings += ["validation.every=0", f"checkpoint.every={steps}", "optim.warmup_steps=0"]
     settings += [f"data.cache={options.cache}"] if options.cache else []
     with as_file(files("musedance.configs") / "tiny" / f"stage{stage}.yaml") as path:
         config = load_config(schema, path, [*settings, *options.overrides])

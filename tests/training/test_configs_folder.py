@@ -67,7 +67,7 @@ def test_tiny_configs_ask_for_no_gpu(name: str) -> None:
     config = load_config(TRAINING[name], CONFIGS / name, GIVEN)
     assert (config.memory.attention, config.memory.compile) == ("sdpa", False)
     assert config.memory.precision != "fp16"  # for which CPUs have no kernels
-    assert config.optim.name == "adamw"
+    assert config.optim.name != "adamw8bit"
     assert config.clips == type(config.clips)()  # as the folder says, whatever its size is
 
 

@@ -65,7 +65,7 @@ def test_muon_makes_a_matrix_of_each_step_whose_directions_are_equally_long(shap
     optimizer.step()
     step = (weight.detach() - start).flatten(1) / (LR * 0.2 * max(shape[0], math.prod(shape[1:])) ** 0.5)
     found, given = torch.linalg.svdvals(step), torch.linalg.svdvals(gradient.flatten(1))
-    assert found.min() > 0.3 and found.max() < 1.3 and given.max() / given.min() > 10
+    assert found.min() > 0.6 and found.max() < 1.3 and given.max() / given.min() > 5
     assert (step * gradient.flatten(1)).sum() < 0  # downwards
 
 

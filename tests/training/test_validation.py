@@ -228,7 +228,8 @@ def test_bfloat16_with_frozen_weights_of_16_bits(small_model, puppet_data, tmp_p
     accelerator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)  # an Accelerator's own precision is global
     scores = validator.run(accelerator, networks, 1).scores
     plain = run(config, tmp_path, 2).scores
-    assert scores == pytest.approx(plain, rel=0.05) and scores != plain
+    assert scores["psnr"] == pytest.approx(plain["psnr"], rel=0.05) and scores != plain
+    assert scores["ssim"] == pytest.approx(plain["ssim"], abs=5e-3)  # of noise: nearly 0, of 1 at most
 
 
 def test_a_clip_that_cannot_be_read_is_left_out(small_model, damaged_data, puppet_data, tmp_path):
