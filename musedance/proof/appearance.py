@@ -1,7 +1,7 @@
 """Appearance: whether the reference is used, kept, and told from others."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -128,7 +128,11 @@ def retrieval_finding(
         least: see `Finding`.
     """
     sources = {clip.source: clip.id for clip in videos.clips.values()}
-    picture = lru_cache(maxsize=None)(lambda name: videos.pictures(videos.clips[name], [0])[0])
+
+    @cache
+    def picture(name: str) -> np.ndarray:
+        return videos.pictures(videos.clips[name], [0])[0]
+
     among = min(AMONG, len(sources))
     rng = np.random.default_rng(0)
     right: dict[str, list[bool]] = {"made": [], "true": []}

@@ -71,8 +71,7 @@ def make_tokenizer(max_length: int, merges: int) -> CLIPTokenizer:
     )
     trained.train_from_iterator((draw_prompt(rng)[0] for _ in range(5000)), trainer)
     learned = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]][:merges]
-    tokens = [*alphabet, *(f"{letter}</w>" for letter in alphabet)]
-    tokens = list(dict.fromkeys([*tokens, *(a + b for a, b in learned)]))
+    tokens = list(dict.fromkeys([*alphabet, *(f"{letter}</w>" for letter in alphabet), *(a + b for a, b in learned)]))
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate([*tokens, START, END])},
         merges=learned,

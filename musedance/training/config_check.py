@@ -116,8 +116,7 @@ def check_config(config: TrainingConfig) -> None:
     _check_drop_rates(config)
     _check_objective(config)
     _check_schedule(config)
-    if config.optim.name == "muon" and config.memory.precision == "fp16":
-        raise InputError("optim.name is muon, which fp16's loss scaling would lead astray: set memory.precision=bf16")
+    _check_optimizer(config)
     if isinstance(config, Stage2Config):
         _check_modules(config)
         _check_frozen_dtype(config)
@@ -154,6 +153,12 @@ def _check_schedule(config: TrainingConfig) -> None:
             f"optim.warmup_steps is {optim.warmup_steps}, but optim.schedule is constant, which has no warm-up: "
             "choose constant_with_warmup"
         )
+
+
+def _check_optimizer(config: TrainingConfig) -> None:
+    """Muon does not see that fp16's loss scaling found infinite gradients, as fused AdamW does."""
+    if config.optim.name == "muon" and config.memory.precision == "fp16":
+        raise InputError("optim.name is muon, which does not go with memory.precision fp16: set it to bf16")
 
 
 def _check_modules(config: Stage2Config) -> None:

@@ -18,10 +18,7 @@ _LAST_LR = 1e-7  # where diffusers' polynomial schedule ends
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """AdamW over all parameters alike; without weight decay it is Adam. Or Muon (Jordan 2024) for all matrices.
-
-    Muon orthogonalises each matrix's step, convolutions as matrices `(out, in * h * w)`, and gives it the length that
-    AdamW's would have (Liu et al. 2025, arXiv 2502.16982): so both take one learning rate. Biases and norms get AdamW.
+    """AdamW over all parameters alike, or Muon; without weight decay AdamW is Adam.
 
     The fused kernel updates in place; the default on GPUs (foreach) takes as much memory again as the weights. Under
     fp16's loss scaling it skips a step with infinite gradients by itself, so that accelerate's `step_was_skipped` stays
@@ -46,16 +43,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> O
     if config.name == "adamw8bit":
         return _adamw_8bit()(parameters, **settings)
     if config.name == "muon":
-        every = list(parameters)
-        groups = [
-            {"params": [weight for weight in every if weight.ndim > 1], "use_muon": True},
-            {"params": [weight for weight in every if weight.ndim < 2], "use_muon": False},
-        ]
-        settings = {key: settings[key] for key in ("lr", "weight_decay")}
-        for group in groups:
-            group |= settings
-        adam = {"adamw_betas": (beta1, beta2), "adamw_eps": config.eps}
-        return _muon()([group for group in groups if group["params"]], use_adjusted_lr=True, **adam)
+        return _make_muon(list(parameters), settings)
     return torch.optim.AdamW(parameters, fused=True, **settings)
 
 
@@ -70,14 +58,24 @@ def _adamw_8bit() -> Any:
     return AdamW8bit
 
 
-def _muon() -> Any:
+def _make_muon(parameters: list[nn.Parameter], adam: dict[str, Any]) -> Optimizer:
+    """Muon (Jordan 2024) for matrices, AdamW for biases and norms, which are told by having one dimension.
+
+    A matrix's step is orthogonalised, a convolution's as the matrix `(out, in * h * w)`, and as long as AdamW's would
+    be (Liu et al. 2025, arXiv 2502.16982): so one learning rate does for both.
+    """
     try:
         from pytorch_optimizer import Muon
     except ImportError as error:
         raise InputError(
             'optim.name=muon needs pytorch-optimizer: pip install "musedance[train]", or take optim.name=adamw'
         ) from error
-    return Muon
+    muon = {"lr": adam["lr"], "weight_decay": adam["weight_decay"]}
+    groups = [
+        {"params": [weight for weight in parameters if weight.ndim > 1], "use_muon": True, **muon},
+        {"params": [weight for weight in parameters if weight.ndim < 2], "use_muon": False, **adam},
+    ]
+    return Muon([group for group in groups if group["params"]], use_adjusted_lr=True)
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig, steps: int) -> LambdaLR:

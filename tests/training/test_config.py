@@ -260,7 +260,7 @@ def test_every_key_has_bounds() -> None:
         (["optim.warmup_steps=10"], "optim.schedule is constant, which has no warm-up"),
         (["frozen_dtype=bfloat16", "memory.precision=no"], "memory.precision is no: it has to be bf16"),
         (["frozen_dtype=float16"], "memory.precision is bf16: it has to be fp16"),
-        (["optim.name=muon", "memory.precision=fp16"], "set memory.precision=bf16"),
+        (["optim.name=muon", "memory.precision=fp16"], "memory.precision fp16: set it to bf16"),
         (["modules=[]"], "`musedance ablate` takes the stage 1 folder itself as the row without modules"),
         (["modules=[music, beat]", "lora.rank=4"], "set lora.rank=null, or add motion"),
     ],

@@ -64,6 +64,11 @@ def run(config: TrainingConfig, folder: Path, stage: int, networks: MuseDanceNet
     return make_validator(config, folder, stage).run(Accelerator(cpu=True), networks, step)
 
 
+def read_video(path: Path) -> np.ndarray:
+    with VideoReader(path) as video:
+        return np.stack(list(video.stream(video.info.fps)))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -223,13 +228,13 @@ def test_bfloat16_with_frozen_weights_of_16_bits(small_model, puppet_data, tmp_p
         if "motion_modules" not in name:
             parameter.data = parameter.data.bfloat16()
     config = make_config(small_model, puppet_data, 2, samples=1)
-    validator = make_validator(config, tmp_path, 2)
+    validator = make_validator(config, tmp_path / "short", 2)
     accelerator = Accelerator(cpu=True)
     accelerator.autocast = lambda: torch.autocast("cpu", torch.bfloat16)  # an Accelerator's own precision is global
-    scores = validator.run(accelerator, networks, 1).scores
-    plain = run(config, tmp_path, 2).scores
-    assert scores["psnr"] == pytest.approx(plain["psnr"], rel=0.05) and scores != plain
-    assert scores["ssim"] == pytest.approx(plain["ssim"], abs=5e-3)  # of noise: nearly 0, of 1 at most
+    short, plain = validator.run(accelerator, networks, 1), run(config, tmp_path / "plain", 2)
+    assert short.scores["psnr"] == pytest.approx(plain.scores["psnr"], rel=0.05) and short.scores != plain.scores
+    one, other = (read_video(result.files[0]).astype(float) for result in (short, plain))
+    assert 0 < np.abs(one - other).mean() < 0.3 * one.std()  # 0.15 when written
 
 
 def test_a_clip_that_cannot_be_read_is_left_out(small_model, damaged_data, puppet_data, tmp_path):
