@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class ClipLoader:
             collate_fn=collator,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            worker_init_fn=_start_worker,
+            worker_init_fn=partial(_start_worker, last=not torch.cuda.is_available()),
             timeout=timeout if num_workers else 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else each pass would take a number from the global one
@@ -88,15 +89,19 @@ class ClipLoader:
             yield batch
 
 
-def _start_worker(_: int) -> None:
-    """First thing in a worker: one thread for numpy, and a process group of its own.
+def _start_worker(_: int, last: bool) -> None:
+    """First thing in a worker: one thread for numpy, a process group of its own, and on a CPU the last place in line.
 
     With more threads, as torch limits its own, two workers are slower than one. SIGTERM and Ctrl-C are sent to whole
     groups (by torchrun, Slurm, a terminal): training then finishes its step and saves, and a worker that dies before
     would be an error. Ignoring SIGTERM here would not do: with it a worker that waits is ended when training is.
+
+    Training on a CPU takes every core, and all its threads wait for one that a worker has pushed aside.
     """
     os.setpgid(0, 0)
     threadpool_limits(1)
+    if last:
+        os.nice(10)
 
 
 def make_loader(
