@@ -1,5 +1,6 @@
 """Trackers: TensorBoard for real, the others by name."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def test_tensorboard_shows_a_resumed_run_as_one_curve(tmp_path: Path) -> None:
     train(log, range(1, 18), loss=0.5)  # rows at 5, 10 and 15
     for tracker in accelerator.trackers:
         tracker.finish()
+    time.sleep(1.1)  # event files are read by name: the second, then a counter, in which 10 comes before 9
     accelerator, log = tracked(tmp_path, 10)
     train(log, range(11, 21), loss=1000.0)
     for tracker in accelerator.trackers:
