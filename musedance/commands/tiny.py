@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proof.add_argument("--test", required=True, metavar="FOLDER", help="other puppets, all in the split test")
     proof.add_argument("--long", metavar="FOLDER", help="the same with clips of several segments")
     proof.add_argument("--clips", type=int, metavar="N", help="of the test puppets (default: all)")
-    proof.add_argument("--output", required=True, metavar="FOLDER", help="for videos and findings.json")
+    proof.add_argument("--output", required=True, metavar="FOLDER", help="for videos, findings.json and length.png")
     proof.add_argument("--card", metavar="FILE", help="card whose table of numbers is written anew")
     add_sampling_options(proof)
 
@@ -54,6 +54,7 @@ def _prove(options: argparse.Namespace) -> int:
     from musedance.datasets.shards import open_dataset
     from musedance.evaluation.settings import TestSet
     from musedance.proof.card import table, write_findings, write_numbers
+    from musedance.proof.length import draw_length
     from musedance.proof.prove import Exam, prove
 
     settings, sampling, output = settings_of(options), sampling_of(options), Path(options.output)
@@ -65,6 +66,8 @@ def _prove(options: argparse.Namespace) -> int:
     )
     findings, curves = prove(settings, exam, output)
     write_findings(output / "findings.json", findings, curves)
+    if curves:
+        draw_length(curves, output / "length.png")
     if options.card:
         write_numbers(Path(options.card), findings, f"First segments of {exam.sampling}.")
     print(table(findings))

@@ -176,4 +176,4 @@ def _lasting(
     fps = next(iter(videos.clips.values())).fps
     sources = {name: videos.clips[name].source for name in made}
     found = length_findings(made, pictures, true, sources, fps, num_frames)
-    return [*findings, *found], length_curves(made, pictures, fps)
+    return [*findings, *found], length_curves(made, pictures, true, fps)

@@ -1,24 +1,10 @@
 """A run's numbers as one picture."""
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-
 from musedance.files import appearing
+from musedance.media.diagram import BLUE, COLOURS, RAW, Curve, draw_panel, draw_panels
 from musedance.training.log import BUCKETS, read_rows
-
-Curve = list[tuple[float, float]]  # (step, value), by step
-Colour = tuple[int, int, int]
-
-WIDTH, HEIGHT, MARGIN = 800, 450, (90, 90, 30, 50)  # of a panel, pixels; margins left, top, right, bottom
-SCALE = 2  # drawn so many times as large and reduced, for smooth lines
-TICKS, TITLE_SIZE, TEXT_SIZE, LINE, DOT = 5, 24, 18, 2, 6
-BACKGROUND, INK, GRID = (255, 255, 255), (30, 30, 30), (225, 225, 225)
-RAW, BLUE = (190, 210, 230), (0, 114, 178)
-# From noiseless to noisy, told apart by the colour-blind too (Okabe and Ito).
-COLOURS: list[Colour] = [(0, 114, 178), (86, 180, 233), (0, 158, 115), (230, 159, 0), (213, 94, 0)]
 
 
 def draw_curves(metrics: Path, output: Path) -> None:
@@ -36,16 +22,13 @@ def draw_curves(metrics: Path, output: Path) -> None:
     loss, buckets = curve("loss"), [smooth(curve(name)) for name in BUCKETS]
     timesteps = [name.removeprefix("loss_t/") for name in BUCKETS]
     panels = [
-        _panel("loss, and its mean over 5% of the rows", [loss, smooth(loss)], [RAW, BLUE]),
-        _panel("loss by timestep, unweighted, mean over 5% of the rows", buckets, COLOURS, timesteps),
-        _panel("learning rate", [curve("lr")], [BLUE]),
-        _panel("samples per second", [curve("samples_per_s")], [BLUE]),
+        draw_panel("loss, and its mean over 5% of the rows", [loss, smooth(loss)], [RAW, BLUE]),
+        draw_panel("loss by timestep, unweighted, mean over 5% of the rows", buckets, COLOURS, timesteps),
+        draw_panel("learning rate", [curve("lr")], [BLUE]),
+        draw_panel("samples per second", [curve("samples_per_s")], [BLUE]),
     ]
-    picture = Image.new("RGB", (2 * WIDTH, 2 * HEIGHT), BACKGROUND)
-    for index, panel in enumerate(panels):
-        picture.paste(panel, (index % 2 * WIDTH, index // 2 * HEIGHT))
     with appearing(output) as temporary:
-        picture.save(temporary)
+        draw_panels(panels).save(temporary)
 
 
 def smooth(curve: Curve) -> Curve:
@@ -53,50 +36,3 @@ def smooth(curve: Curve) -> Curve:
     values, reach = [value for _, value in curve], max(1, len(curve) // 40)
     near = [values[max(0, index - reach) : index + reach + 1] for index in range(len(values))]
     return [(step, sum(some) / len(some)) for (step, _), some in zip(curve, near, strict=True)]
-
-
-def ticks(low: float, high: float) -> list[float]:
-    """About five round numbers from `low` to `high`, which is larger: multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    return [step * float(number) for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-
-
-def _panel(title: str, curves: Sequence[Curve], colours: Sequence[Colour], names: Sequence[str] = ()) -> Image.Image:
-    """One diagram, from 0 onwards and upwards. A few values that tower above the others touch its top."""
-    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), BACKGROUND)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT_SIZE * SCALE)
-    left, top, right, bottom = (margin * SCALE for margin in MARGIN)
-    right, bottom = WIDTH * SCALE - right, HEIGHT * SCALE - bottom
-    draw.text((left, 16 * SCALE), title, INK, ImageFont.load_default(TITLE_SIZE * SCALE))
-    points = [point for curve in curves for point in curve]
-    if not points:
-        draw.text(((left + right) / 2, (top + bottom) / 2), "nothing yet", INK, font, anchor="mm")
-        return image.reduce(SCALE)
-
-    last, values = max(1.0, *(step for step, _ in points)), sorted(value for _, value in points)
-    peak = min(values[-1], 2 * values[len(values) * 19 // 20]) * 1.05 or 1.0
-
-    def place(step: float, value: float) -> tuple[float, float]:
-        return left + (right - left) * step / last, bottom - (bottom - top) * min(value, peak) / peak
-
-    for value in ticks(0, peak):
-        y = place(0, value)[1]
-        draw.line((left, y, right, y), GRID, SCALE)
-        draw.text((left - 10 * SCALE, y), f"{value:.4g}", INK, font, anchor="rm")
-    for step in filter(float.is_integer, ticks(0, last)):
-        x = place(step, 0)[0]
-        draw.line((x, bottom, x, bottom + 6 * SCALE), INK, SCALE)
-        draw.text((x, bottom + 10 * SCALE), f"{step:.0f}", INK, font, anchor="mt")
-    draw.line((left, bottom, right, bottom), INK, SCALE)
-    for curve, colour in zip(curves, colours, strict=True):
-        draw.line([place(*point) for point in curve], colour, LINE * SCALE, joint="curve")
-        if len(curve) == 1:
-            x, y = place(*curve[0])
-            draw.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), colour)
-    for index, name in enumerate(names):
-        x, y = left + 125 * index * SCALE, top - 24 * SCALE
-        draw.line((x, y, x + 24 * SCALE, y), colours[index], LINE * SCALE)
-        draw.text((x + 34 * SCALE, y), name, INK, font, anchor="lm")
-    return image.reduce(SCALE)

@@ -1,13 +1,18 @@
 """Long videos: drift and seams."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from musedance.proof.length import length_curves, length_findings
+from musedance.media.diagram import BLUE, HEIGHT, MARGIN, ORANGE, WIDTH
+from musedance.proof.length import draw_length, length_curves, length_findings
 from musedance.puppets.performance import World, perform
 from tests.metrics.conftest import draw_dance, tinted
 
 FPS, K = 12.0, 12
+CURVES = {"identity", "identity/true", "colour", "colour/true"}
 SOURCES = {f"clip{k}": f"source{k}" for k in range(3)}
 
 
@@ -56,6 +61,21 @@ def test_a_seam_without_any_change_counts_as_such(true: dict, pictures: dict) ->
 
 
 def test_curves_have_a_value_for_each_second(true: dict, pictures: dict) -> None:
-    curves = length_curves({name: tinted(frames, 60) for name, frames in true.items()}, pictures, FPS)
-    assert set(curves) == {"identity", "colour"} and {len(curve) for curve in curves.values()} == {4}
+    curves = length_curves({name: tinted(frames, 60) for name, frames in true.items()}, pictures, true, FPS)
+    assert set(curves) == CURVES and {len(curve) for curve in curves.values()} == {4}
     assert (np.diff(curves["colour"]) > 0).all()
+    assert curves["colour"][-1] > curves["colour/true"][-1] + 5
+    assert length_curves(true, pictures, true, FPS)["identity"] == curves["identity/true"]
+
+
+def test_the_curves_are_drawn_where_they_belong(tmp_path: Path) -> None:
+    """What grows ends at the top of its half; what stays at zero lies at the bottom."""
+    curves = {name: [0.0, 0.0] for name in CURVES} | {"colour": [0.0, 10.0], "identity/true": [0.0, 1.0]}
+    draw_length(curves, tmp_path / "length.png")
+    picture = np.asarray(Image.open(tmp_path / "length.png"))
+    assert picture.shape == (HEIGHT, 2 * WIDTH, 3)
+    lines = picture[MARGIN[1] :]  # below the names
+    for half, grows, stays in ((lines[:, :WIDTH], ORANGE, BLUE), (lines[:, WIDTH:], BLUE, ORANGE)):
+        rising, flat = (np.nonzero((half == colour).all(-1))[0] for colour in (grows, stays))
+        assert np.ptp(rising) > 0.8 * (HEIGHT - MARGIN[1] - MARGIN[3])
+        assert flat.size and np.ptp(flat) <= 2

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from musedance.training.curves import BLUE, COLOURS, HEIGHT, RAW, WIDTH, draw_curves, smooth, ticks
+from musedance.media.diagram import BLUE, COLOURS, HEIGHT, RAW, WIDTH, ticks
+from musedance.training.curves import draw_curves, smooth
 from musedance.training.log import BUCKETS
 
 
