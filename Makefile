@@ -1,6 +1,6 @@
 # make demo   a dancing video from examples/, from nothing but Python 3.11 and make
 # make test   lint, types, tests
-# make tiny-model   the built-in model from nothing: puppets, VAE, encoders, stage 1, stage 2; hours on a CPU
+# make tiny-model   the built-in model from nothing: puppets, VAE, encoders, stages 1 and 2; hours on a CPU
 # make tiny-card    every number of its card: an hour on a CPU
 #
 # TORCH_INDEX=URL   where PyTorch itself comes from, e.g. that of its CPU wheels on a machine without a GPU
@@ -44,8 +44,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A step that was cut short goes on where it was: the stages from their last checkpoint.
-tiny-model: $(TINY)/stage2/model/model_index.json
-	mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model/. $(BUILT_IN)
+tiny-model: $(TINY)/unfrozen/model/model_index.json
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/unfrozen/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
@@ -62,6 +62,11 @@ $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model \
 		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/stage2 \
 		$(if $(wildcard $(TINY)/stage2/checkpoints/*),--resume latest)
+
+$(TINY)/unfrozen/model/model_index.json: $(TINY)/stage2/model/model_index.json
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_unfrozen.yaml model=$(TINY)/stage2/model \
+		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/unfrozen \
+		$(if $(wildcard $(TINY)/unfrozen/checkpoints/*),--resume latest)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \

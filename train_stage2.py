@@ -1,6 +1,7 @@
 """Stage 2 learns motion: music, beat and motion modules are trained (section 3.3 of the paper), all else is frozen.
 
-It starts from stage 1's folder, or goes on from one of its own; modules=[music] trains some of the modules alone:
+It starts from stage 1's folder, or goes on from one of its own; modules=[music] trains some of the modules alone,
+freeze_spatial=false appearance too:
 
     accelerate launch train_stage2.py model=RUN1/model data.root=DATA output=RUN2
 
@@ -29,7 +30,7 @@ def train(config: Stage2Config, resume: str | None) -> None:
     checkpoint = find_checkpoint(config, resume)
     accelerator = make_accelerator(config)
     networks = load_networks(Path(config.model), config.modules)
-    select_stage2(networks)
+    select_stage2(networks, config.freeze_spatial)
     if config.lora.rank is not None:
         add_lora(networks.unet, config.lora)
     cast_frozen(networks, config.frozen_dtype)

@@ -45,6 +45,7 @@ ROWS: dict[str, list[str]] = {
     "as configured": [],
     LIVE: [],
     "no checkpointing": ["memory.gradient_checkpointing=false"],
+    "no checkpointing, attention=math": ["memory.gradient_checkpointing=false", "memory.attention=math"],
     "frozen_dtype=bfloat16": ["frozen_dtype=bfloat16"],
     "compiled": ["memory.compile=true"],
 }

@@ -103,7 +103,7 @@ class MemoryConfig:
     Attributes:
         precision: no (float32), bf16 or fp16 autocast; the weights that are trained stay float32.
         gradient_checkpointing: compute activations twice rather than keep them.
-        attention: sdpa or xformers (CUDA).
+        attention: sdpa, xformers (CUDA), or math: sdpa without fused kernels, for short sequences on a CPU.
         compile: torch.compile of the repeated blocks.
     """
 
@@ -233,10 +233,12 @@ class Stage2Config(TrainingConfig):
     Attributes:
         modules: what is trained, some of music, beat and motion. The others are not in the network at all, nor in the
             trained folder: the paper's ablation.
-        frozen_dtype: of the spatial weights, which are not trained: float32, bfloat16 or float16.
+        freeze_spatial: the paper's stage 2; false trains ReferenceNet and spatial weights too.
+        frozen_dtype: of the spatial weights, where they are not trained: float32, bfloat16 or float16.
     """
 
     batch_size: int = 2
     modules: list[str] = field(default_factory=lambda: ["music", "beat", "motion"])
+    freeze_spatial: bool = True
     frozen_dtype: str = "float32"
     lora: LoraConfig = field(default_factory=LoraConfig)

@@ -75,7 +75,7 @@ COMMON = {
     "optim.schedule": _one_of("constant", "constant_with_warmup", "linear", "cosine", "polynomial"),
     "optim.warmup_steps": _at_least(0),
     "memory.precision": _one_of("no", "bf16", "fp16"),
-    "memory.attention": _one_of("sdpa", "xformers"),
+    "memory.attention": _one_of("sdpa", "xformers", "math"),
     "checkpoint.every": _at_least(1),
     "checkpoint.total_limit": _at_least(1),
     "validation.every": _at_least(0),
@@ -119,6 +119,7 @@ def check_config(config: TrainingConfig) -> None:
     _check_optimizer(config)
     if isinstance(config, Stage2Config):
         _check_modules(config)
+        _check_spatial(config)
         _check_frozen_dtype(config)
 
 
@@ -172,6 +173,15 @@ def _check_modules(config: Stage2Config) -> None:
             f"lora.rank is {config.lora.rank}, but modules leaves out the motion modules, which LoRA adapts: "
             "set lora.rank=null, or add motion"
         )
+
+
+def _check_spatial(config: Stage2Config) -> None:
+    if config.freeze_spatial:
+        return
+    settings = {"frozen_dtype": config.frozen_dtype != "float32", "lora.rank": config.lora.rank is not None}
+    for key, is_set in settings.items():
+        if is_set:
+            raise InputError(f"freeze_spatial is false, but {key} is for frozen weights: leave {key} out")
 
 
 def _check_frozen_dtype(config: Stage2Config) -> None:

@@ -68,6 +68,7 @@ def export_folder(
     lora: LoraConfig | None,
     output: Path,
     modules: Collection[str] | None = None,
+    freeze_spatial: bool = True,
 ) -> Path:
     """Write the trained pipeline folder, whole or not at all; the main process alone calls this.
 
@@ -87,6 +88,7 @@ def export_folder(
         output: folder to make. One that this run has written before, with fewer steps, is replaced.
         modules: those of the UNet's modules that were in the trained network, and will be in the folder; all that the
             source has unless given.
+        freeze_spatial: see `select_stage2`.
 
     Returns:
         The folder.
@@ -99,7 +101,7 @@ def export_folder(
     precision = parse_dtype(dtype)
     pipeline = _load(source, modules)
     networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
-    _select(networks, stage, lora)
+    _select(networks, stage, lora, freeze_spatial)
     _put(networks, weights)
     if _has_rank(lora):
         try:
@@ -127,9 +129,12 @@ def _load(source: Path, modules: Collection[str]) -> MuseDancePipeline:
     return MuseDancePipeline.from_pretrained(source, unet=unet, dtype=torch.float32, use_safetensors=True)
 
 
-def _select(networks: MuseDanceNetworks, stage: int, lora: LoraConfig | None) -> None:
+def _select(networks: MuseDanceNetworks, stage: int, lora: LoraConfig | None, freeze_spatial: bool) -> None:
     """As the stage does it, so that what requires a gradient is what was trained."""
-    (select_stage1 if stage == 1 else select_stage2)(networks)
+    if stage == 1:
+        select_stage1(networks)
+    else:
+        select_stage2(networks, freeze_spatial)
     if lora is not None and lora.rank is not None:
         add_lora(networks.unet, lora)
 

@@ -15,8 +15,12 @@ def select_stage1(networks: MuseDanceNetworks) -> None:
         module.requires_grad_(False)
 
 
-def select_stage2(networks: MuseDanceNetworks) -> None:
+def select_stage2(networks: MuseDanceNetworks, freeze_spatial: bool = True) -> None:
     """Set `requires_grad`: music, beat and motion modules, music projection and beat embedding; nothing else.
+
+    Args:
+        networks: all are set.
+        freeze_spatial: as in the paper; or else the ReferenceNet and the rest of the UNet are trained too.
 
     Raises:
         InputError: the UNet has none of these.
@@ -24,7 +28,8 @@ def select_stage2(networks: MuseDanceNetworks) -> None:
     modules = temporal_modules(networks.unet)
     if not modules:
         raise InputError("this model has no music, beat or motion modules: there is nothing that stage 2 could train")
-    networks.requires_grad_(False)
+    networks.requires_grad_(not freeze_spatial)
+    networks.mask_encoder.requires_grad_(False)  # stage 2 sees no DensePose
     for module in modules:
         module.requires_grad_(True)
 

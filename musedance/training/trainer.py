@@ -132,6 +132,7 @@ class Trainer:
                 provenance=f"stage {self.stage}, {self.state.step} steps from {self.state.start}",
                 lora=getattr(self.config, "lora", None),
                 modules=getattr(self.config, "modules", None),
+                freeze_spatial=getattr(self.config, "freeze_spatial", True),
                 output=output,
             )
             self._draw_curves()
@@ -265,6 +266,8 @@ def prepare_networks(networks: MuseDanceNetworks, config: TrainingConfig) -> Non
         torch._dynamo.config.recompile_limit = (
             64  # one block, but many widths, with and without gradient; past it, eager
         )
+    if config.memory.attention == "math":
+        use_math_attention()
     for network in (networks.unet, networks.reference_net):
         if config.memory.gradient_checkpointing:
             network.enable_gradient_checkpointing()
@@ -272,3 +275,11 @@ def prepare_networks(networks: MuseDanceNetworks, config: TrainingConfig) -> Non
             network.set_attention_backend("xformers")
         if config.memory.compile:
             network.compile_repeated_blocks()
+
+
+def use_math_attention() -> None:
+    """PyTorch's attention without its fused kernels, in the whole process: on CPUs these are slow in training."""
+    torch.backends.cuda.enable_flash_sdp(False)  # in spite of the name these hold for CPUs too
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # or else it would compute in float32

@@ -206,7 +206,7 @@ BOUNDS = {
     "optim.schedule": (["constant", "constant_with_warmup", "linear", "cosine", "polynomial"], ["step"]),
     "optim.warmup_steps": (["0"], ["-1"]),
     "memory.precision": (["no", "bf16", "fp16"], ["fp32", "fp8"]),
-    "memory.attention": (["sdpa", "xformers"], ["flash"]),
+    "memory.attention": (["sdpa", "xformers", "math"], ["flash"]),
     "checkpoint.every": (["1"], ["0"]),
     "checkpoint.total_limit": (["1"], ["0"]),
     "validation.every": (["0"], ["-1"]),
@@ -263,6 +263,8 @@ def test_every_key_has_bounds() -> None:
         (["optim.name=muon", "memory.precision=fp16"], "memory.precision fp16: set it to bf16"),
         (["modules=[]"], "`musedance ablate` takes the stage 1 folder itself as the row without modules"),
         (["modules=[music, beat]", "lora.rank=4"], "set lora.rank=null, or add motion"),
+        (["freeze_spatial=false", "lora.rank=4"], "lora.rank is for frozen weights: leave lora.rank out"),
+        (["freeze_spatial=false", "frozen_dtype=bfloat16"], "frozen_dtype is for frozen weights"),
     ],
 )
 def test_values_that_do_not_go_together(overrides: list[str], words: str, write: Callable[[str], Path]) -> None:
@@ -278,6 +280,7 @@ def test_values_that_do_not_go_together(overrides: list[str], words: str, write:
         ["frozen_dtype=float16", "memory.precision=fp16"],
         ["memory.precision=no", "frozen_dtype=float32"],
         ["modules=[motion]", "lora.rank=4"],
+        ["modules=[motion]", "freeze_spatial=false"],
         ["optim.name=muon", "memory.precision=no"],
     ],
 )
@@ -358,7 +361,8 @@ def test_what_changes_the_result_is_not_resumable() -> None:
     assert keys >= RESUMABLE
     sections = ("clips.", "drop.", "objective.", "optim.", "lora.")
     decisive = {key for key in keys if key.startswith(sections)}
-    decisive |= {"seed", "ema_decay", "window", "modules", "frozen_dtype", "memory.precision", "data.video_backend"}
+    decisive |= {"seed", "ema_decay", "window", "modules", "freeze_spatial", "frozen_dtype"}
+    decisive |= {"memory.precision", "data.video_backend"}
     assert decisive <= keys
     assert not decisive & RESUMABLE
     assert {"steps", "output", "data.root", "data.workers", "checkpoint.every", "memory.compile"} <= RESUMABLE

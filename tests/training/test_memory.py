@@ -41,6 +41,19 @@ def test_what_is_in_use_is_not_advised() -> None:
     assert len(before) - len(after) == 8
 
 
+def test_without_frozen_weights_none_of_their_settings_helps() -> None:
+    names = settings(Stage2Config(model="M", output="O", freeze_spatial=False))
+    assert not any("frozen" in name or "lora" in name for name in names)
+    assert any("clips.num_frames" in name for name in names)
+
+
+def test_attention_that_keeps_its_weights_is_the_first_to_go_but_one() -> None:
+    config = Stage2Config(model="M", output="O")
+    assert "memory.attention=sdpa" not in settings(config)
+    config.memory.attention, config.memory.gradient_checkpointing = "math", False
+    assert settings(config)[:2] == ["memory.gradient_checkpointing=true", "memory.attention=sdpa"]
+
+
 def test_values_that_are_taken_as_they_stand(tmp_path) -> None:
     """Every `key=value` of the advice is one that the config takes, and is not advised again."""
     for schema in (Stage1Config, Stage2Config):

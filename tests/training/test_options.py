@@ -90,6 +90,20 @@ def test_a_low_memory_run_trains_lora_only(start1, puppet_data, call_training, t
     assert [row["step"] for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())] == [1, 2, 3]
 
 
+def test_an_unfrozen_run_trains_appearance_too(start1, puppet_data, call_training, tmp_path):
+    given = [f"model={start1}", f"data.root={puppet_data}", f"output={tmp_path / 'run'}", *QUICK]
+    assert call_training(2, *given, "freeze_spatial=false") == 0
+    before, after = unet(start1), unet(tmp_path / "run" / "model")
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert len(moved) > 0.95 * len(before)  # a key's bias has no gradient in a softmax
+    assert {"conv_in.weight", "beat_embedding.weight"} <= moved
+    reference_net = "reference_net/diffusion_pytorch_model.safetensors"
+    first, last = (load_file(folder / reference_net) for folder in (start1, tmp_path / "run" / "model"))
+    assert sum(not first[name].equal(last[name]) for name in first) > 0.9 * len(first)
+    assert call_training(2, *given, "freeze_spatial=false", "steps=3", "--resume", "latest") == 0
+    assert call_training(2, *given, "steps=4", "--resume", "latest") == 2  # that would be another run
+
+
 def test_epsilon_without_zero_terminal_snr(small_model, puppet_data, call_training, tmp_path, capsys):
     """Stable Diffusion's own objective; stage 2 then has to keep to it."""
     epsilon = ["objective.prediction_type=epsilon", "objective.zero_terminal_snr=false"]

@@ -1,6 +1,7 @@
 """Each parameter belongs to one stage, has a gradient there in any batch, and stays untouched in the other."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from musedance.training.scheduler import training_scheduler
 from musedance.training.trainable import select_stage1, select_stage2, train_mode, trained_parameters
 
 CPU = torch.device("cpu")
-SELECT: dict[int, Callable[[MuseDanceNetworks], None]] = {1: select_stage1, 2: select_stage2}
+UNFROZEN = partial(select_stage2, freeze_spatial=False)
 # The paper's ablation, AnimateDiff v3 without a module in the middle, a level without spatial attention.
 ABLATIONS: list[dict[str, Any]] = [
     {},
@@ -114,6 +115,15 @@ def test_every_parameter_belongs_to_exactly_one_stage(
     assert set(trained_parameters(networks)) == first  # in any order
 
 
+def test_unfrozen_stage_2_trains_all_but_the_mask_encoder(make_networks: Callable[..., MuseDanceNetworks]) -> None:
+    networks = make_networks()
+    UNFROZEN(networks)
+    others = {name for name, _ in networks.named_parameters() if not name.startswith("mask_encoder.")}
+    assert trained_parameters(networks).keys() == others
+    select_stage2(networks)
+    assert trained_parameters(networks).keys() < others
+
+
 def test_a_model_without_temporal_modules_has_no_stage_2(make_networks: Callable[..., MuseDanceNetworks]) -> None:
     bare = make_networks(use_music_modules=False, use_beat_modules=False, use_motion_modules=False)
     select_stage1(bare)
@@ -127,15 +137,17 @@ ALL, NOTHING = DropRates(1, 0, 0, 0, 0, 0, densepose=1), DropRates(0, 0, 0, 0, 0
 
 
 @pytest.mark.parametrize(
-    ("stage", "changes", "motion", "rates"),
+    ("stage", "select", "changes", "motion", "rates"),
     [
-        *((1, {}, None, rates) for rates in (ALL, NOTHING)),
-        *((2, {}, motion, rates) for motion in (True, False) for rates in (ALL, NOTHING)),
-        *((2, changes, False, ALL) for changes in ABLATIONS[1:]),
+        *((1, select_stage1, {}, None, rates) for rates in (ALL, NOTHING)),
+        *((2, select_stage2, {}, motion, rates) for motion in (True, False) for rates in (ALL, NOTHING)),
+        *((2, select_stage2, changes, False, ALL) for changes in ABLATIONS[1:]),
+        *((2, UNFROZEN, {}, motion, rates) for motion in (True, False) for rates in (ALL, NOTHING)),
     ],
 )
 def test_every_trained_parameter_has_a_gradient_in_any_batch_and_no_other(
     stage: int,
+    select: Callable[[MuseDanceNetworks], None],
     changes: dict[str, Any],
     motion: bool | None,
     rates: DropRates,
@@ -147,7 +159,7 @@ def test_every_trained_parameter_has_a_gradient_in_any_batch_and_no_other(
     if motion is not None:
         batch["motion_mask"] = torch.full((2,), motion)
         batch["motion_latents"] = batch["motion_latents"] if motion else torch.zeros_like(batch["motion_latents"])
-    SELECT[stage](networks)
+    select(networks)
     loss_of(objective, networks, batch).backward()
     found = {name for name, parameter in networks.named_parameters() if parameter.grad is not None}
     assert found == trained_parameters(networks).keys()
@@ -161,7 +173,7 @@ def test_an_optimiser_step_moves_what_the_stage_trains_and_nothing_else(
     make_batch: Callable[..., dict[str, Any]],
     objective: Objective,
 ) -> None:
-    for stage, select in SELECT.items():
+    for stage, select in ((1, select_stage1), (2, select_stage2), (2, UNFROZEN)):
         networks = make_networks()
         if checkpointing:
             networks.unet.enable_gradient_checkpointing()
@@ -251,7 +263,7 @@ def test_what_is_frozen_has_no_dropout(
     networks = make_networks(dropout=0.5)
     resnets = [module.dropout for module in networks.unet.modules() if hasattr(module, "conv1")]
     assert len(resnets) > 5 and {dropout.p for dropout in resnets} == {0.5}
-    for stage, select in SELECT.items():
+    for stage, select in ((1, select_stage1), (2, select_stage2)):
         select(networks.eval())
         train_mode(networks)
         assert {dropout.training for dropout in resnets} == {stage == 1}
