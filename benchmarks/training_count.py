@@ -103,7 +103,7 @@ def make_networks(config: TrainingConfig, sections: dict[str, Any]) -> MuseDance
         MuseDanceUNet(**sections["unet"]), ReferenceNet(**shared), MaskEncoder(**sections["mask_encoder"])
     )
     if isinstance(config, Stage2Config):
-        select_stage2(networks)
+        select_stage2(networks, config.freeze_spatial)
         if config.lora.rank is not None:  # which is refused where all is zero, as in random weights
             first = next(module for module in networks.unet.modules() if isinstance(module, MotionModule))
             first.proj_out.weight = torch.nn.Parameter(torch.ones_like(first.proj_out.weight, device="cpu"))

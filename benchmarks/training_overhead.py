@@ -89,7 +89,10 @@ def make_trainer(stage: int, options: argparse.Namespace, output: Path) -> Train
     with as_file(files("musedance.configs") / "tiny" / f"stage{stage}.yaml") as path:
         config = load_config(schema, path, [*settings, *options.overrides])
     networks = load_networks(options.model)
-    (select_stage1 if stage == 1 else select_stage2)(networks)
+    if isinstance(config, Stage2Config):
+        select_stage2(networks, config.freeze_spatial)
+    else:
+        select_stage1(networks)
     AcceleratorState._reset_state(reset_partial_state=True)  # there is one a process, and this is its second run
     return Trainer(config, make_accelerator(config), networks, stage=stage)
 

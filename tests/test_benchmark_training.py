@@ -49,6 +49,14 @@ def counts(counting, sections):
     }
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_what_is_trained_follows_the_config(counting, sections, freeze):
+    overrides = [f"clips.num_frames={FRAMES}", f"clips.size={PIXELS}", f"freeze_spatial={str(freeze).lower()}"]
+    networks = counting.make_networks(counting.read_config("stage2.yaml", overrides), sections)
+    assert next(networks.reference_net.parameters()).requires_grad is not freeze
+    assert next(networks.unet.conv_in.parameters()).requires_grad is not freeze
+
+
 def test_a_meter_counts_products_and_what_is_alive(counting):
     """2 FLOPs per multiply-add, and the backward of a linear layer costs two more products."""
     x, weight = torch.randn(100, 64, requires_grad=True), torch.randn(32, 64, requires_grad=True)
