@@ -16,7 +16,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := build/demo
 BUILT_IN := musedance/weights/tiny
-TRAINED_TINY := $(wildcard $(BUILT_IN)/model_index.json)
 
 TINY := build/tiny
 TINY_MACHINE ?= cpu
@@ -27,15 +26,11 @@ TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
 
 .PHONY: demo test tiny-model tiny-card clean
 
-demo: .venv/installed $(if $(TRAINED_TINY),,$(DEMO)/tiny/model_index.json)
+demo: .venv/installed
 	@mkdir -p $(DEMO)
 	$(BIN)/python -m musedance infer --image examples/dancer.png --music examples/beat_120bpm.mp3 \
-		--prompt "a person dancing on a stage" $(if $(TRAINED_TINY),,--model $(DEMO)/tiny --steps 8) \
+		--prompt "a person waves with the right hand" --duration 4 \
 		--output $(DEMO)/dancer.mp4 --overwrite --preview --seed 0
-
-$(DEMO)/tiny/model_index.json: .venv/installed
-	rm -rf $(DEMO)/tiny
-	$(BIN)/python -m musedance init $(DEMO)/tiny --size tiny --seed 0
 
 test: .venv/installed-test
 	$(BIN)/python -m ruff check .
@@ -44,8 +39,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A step that was cut short goes on where it was: the stages from their last checkpoint.
-tiny-model: $(TINY)/unfrozen/model/model_index.json
-	mkdir -p $(BUILT_IN) && cp -r $(TINY)/unfrozen/model/. $(BUILT_IN)
+tiny-model: $(TINY)/decay/model/model_index.json
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/decay/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
@@ -63,10 +58,10 @@ $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/stage2 \
 		$(if $(wildcard $(TINY)/stage2/checkpoints/*),--resume latest)
 
-$(TINY)/unfrozen/model/model_index.json: $(TINY)/stage2/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_unfrozen.yaml model=$(TINY)/stage2/model \
-		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/unfrozen \
-		$(if $(wildcard $(TINY)/unfrozen/checkpoints/*),--resume latest)
+$(TINY)/decay/model/model_index.json: $(TINY)/stage2/model/model_index.json
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_decay.yaml model=$(TINY)/stage2/model \
+		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/decay \
+		$(if $(wildcard $(TINY)/decay/checkpoints/*),--resume latest)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, MusicEncoder, ReferenceNet
     from musedance.pipeline import MuseDancePipeline, MuseDancePipelineOutput
+    from musedance.weights.built_in import BUILT_IN
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BUILT_IN",
     "MaskEncoder",
     "MuseDanceNetworks",
     "MuseDancePipeline",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BUILT_IN": "musedance.weights.built_in",
     "MaskEncoder": "musedance.models",
     "MuseDanceNetworks": "musedance.models",
     "MuseDancePipeline": "musedance.pipeline",

@@ -192,13 +192,6 @@ def test_what_is_required_is_named(run) -> None:
     check_refused(run("dance"), "invalid choice")
 
 
-def test_no_model_says_how_to_get_one(run, example_image: Path, example_track: Path) -> None:
-    built_in = Path(__file__).resolve().parents[1] / "musedance" / "weights" / "tiny"
-    if built_in.exists():
-        pytest.skip("there is a built-in model")
-    check_refused(run("infer", "--image", example_image, "--music", example_track, "--prompt", ""), "musedance init")
-
-
 @pytest.fixture
 def folder_copy(tiny_folder: Path, tmp_path: Path) -> Path:
     """The tiny folder in hard links: files may be replaced or removed, not written to."""

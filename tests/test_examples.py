@@ -7,13 +7,14 @@ from types import ModuleType
 import mir_eval
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from musedance.conditions.beats import track_beats
 from musedance.media.audio import read_audio
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PICTURES = ("bear.png", "cat.png", "dancer.png")
+FILMS = ("bear.gif", "cat.gif", "dancer.gif")
 BPM = {"beat_120bpm.mp3": 120, "hip_hop_88bpm.mp3": 88, "waltz_132bpm.mp3": 132}
 
 
@@ -47,8 +48,8 @@ def test_the_script_makes_what_is_committed(made: Path, example_image: Path, exa
 
 def test_nothing_else_is_there_and_it_is_small() -> None:
     files = [path for path in EXAMPLES.iterdir() if path.suffix not in (".py", "") and path.is_file()]
-    assert {path.name for path in files} == {*PICTURES, *BPM}
-    assert sum(path.stat().st_size for path in files) < 2_000_000
+    assert {path.name for path in files} == {*PICTURES, *FILMS, *BPM}
+    assert sum(path.stat().st_size for path in files) < 4_000_000
 
 
 def test_the_pictures_show_different_dancers() -> None:
@@ -56,6 +57,18 @@ def test_the_pictures_show_different_dancers() -> None:
     for index, picture in enumerate(pictures):
         assert picture.std() > 20
         assert all(np.abs(picture - other).mean() > 20 for other in pictures[:index])
+
+
+def test_the_films_are_of_the_pictures_and_move() -> None:
+    assert set(load("make_videos").FILMS) == set(FILMS)
+    pictures = {name: np.asarray(Image.open(EXAMPLES / name).resize((128, 128)), float) for name in PICTURES}
+    for name in FILMS:
+        with Image.open(EXAMPLES / name) as film:
+            assert (film.n_frames, film.size, film.info["duration"], film.info["loop"]) == (48, (128, 128), 80, 0)
+            frames = np.stack([np.asarray(frame.convert("RGB"), float) for frame in ImageSequence.Iterator(film)])
+        far = {picture: np.abs(frames - shown).mean() for picture, shown in pictures.items()}
+        assert min(far, key=far.__getitem__) == f"{name.removesuffix('.gif')}.png", far
+        assert np.abs(np.diff(frames, axis=0)).mean() > 1
 
 
 @pytest.mark.parametrize("name", BPM)

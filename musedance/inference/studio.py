@@ -29,10 +29,10 @@ from musedance.media.image import read_image
 from musedance.media.video_writer import VideoWriter
 from musedance.pipeline import MuseDancePipeline
 from musedance.timeline import Timeline, plan_timeline
+from musedance.weights.built_in import BUILT_IN
 from musedance.weights.check import check_folder
 from musedance.weights.fingerprint import fingerprint
 
-BUILT_IN = Path(__file__).parents[1] / "weights" / "tiny"
 BACKENDS = {"sdpa": "native", "xformers": "xformers"}
 
 
@@ -218,11 +218,6 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _model_folder(model: str | None) -> Path:
-    if model is None and not BUILT_IN.is_dir():
-        raise InputError(
-            "no --model given, and this version has no model of its own; "
-            "make a folder with `musedance init FOLDER` (random weights) or `musedance assemble`"
-        )
     folder = BUILT_IN if model is None else Path(model)
     check_folder(folder)
     return folder

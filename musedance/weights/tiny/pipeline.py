@@ -1,0 +1,3 @@
+from musedance import MuseDancePipeline
+
+__all__ = ["MuseDancePipeline"]
