@@ -130,7 +130,7 @@ def test_frozen_weights_get_no_gradients(counting, sections, counts, monkeypatch
         assert found.trained < found.parameters
         assert found.gradients == 4 * found.trained
         assert found.optimizer == 12 * found.trained
-    monkeypatch.setattr(counting, "select_stage2", lambda networks: networks.requires_grad_(True))
+    monkeypatch.setattr(counting, "select_stage2", lambda networks, _: networks.requires_grad_(True))
     overrides = [f"clips.num_frames={FRAMES}", f"clips.size={PIXELS}", "memory.gradient_checkpointing=false"]
     everything = counting.count(counting.read_config("stage2.yaml", overrides), sections)
     assert everything.forward == counts[2, False].forward

@@ -35,7 +35,7 @@ class VaeTraining:
         kl_weight: of the divergence from a standard normal, averaged over latent values.
     """
 
-    steps: int = 5000
+    steps: int = 4000
     batch_size: int = 24
     crop: int = 48
     frames_per_clip: int = 8
