@@ -2,7 +2,8 @@
 
     python examples/make_videos.py [FOLDER]
 
-Each is a GIF of 4 s; a minute or two on a laptop. The same, with its sound, is what infer.py gives.
+Each is a GIF of 4 s; a minute or two on a laptop. The tempo is given, not
+found. infer.py makes them with sound: --bpm, --seed 0, --duration 4, --dtype float32.
 """
 
 import sys
