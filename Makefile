@@ -20,6 +20,7 @@ BUILT_IN := musedance/weights/tiny
 TINY := build/tiny
 TINY_MACHINE ?= cpu
 TINY_CONFIGS := configs/tiny$(if $(filter gpu,$(TINY_MACHINE)),/gpu)
+TINY_LAST := $(if $(filter gpu,$(TINY_MACHINE)),decay,further)
 TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
 	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
 	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
@@ -39,8 +40,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A step that was cut short goes on where it was: the stages from their last checkpoint.
-tiny-model: $(TINY)/decay/model/model_index.json
-	mkdir -p $(BUILT_IN) && cp -r $(TINY)/decay/model/. $(BUILT_IN)
+tiny-model: $(TINY)/$(TINY_LAST)/model/model_index.json
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/$(TINY_LAST)/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
@@ -62,6 +63,11 @@ $(TINY)/decay/model/model_index.json: $(TINY)/stage2/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_decay.yaml model=$(TINY)/stage2/model \
 		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/decay \
 		$(if $(wildcard $(TINY)/decay/checkpoints/*),--resume latest)
+
+$(TINY)/further/model/model_index.json: $(TINY)/decay/model/model_index.json
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_further.yaml model=$(TINY)/decay/model \
+		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/further \
+		$(if $(wildcard $(TINY)/further/checkpoints/*),--resume latest)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \

@@ -28,6 +28,7 @@ TRAINING = {
     "tiny/stage1.yaml": Stage1Config,
     "tiny/stage2.yaml": Stage2Config,
     "tiny/stage2_decay.yaml": Stage2Config,
+    "tiny/stage2_further.yaml": Stage2Config,
     "tiny/gpu/stage1.yaml": Stage1Config,
     "tiny/gpu/stage2.yaml": Stage2Config,
     "tiny/gpu/stage2_decay.yaml": Stage2Config,
@@ -64,7 +65,7 @@ def test_the_papers_settings(name: str, batch_size: int) -> None:
     assert (config.memory.precision, config.memory.gradient_checkpointing) == ("bf16", True)
 
 
-@pytest.mark.parametrize("name", ["tiny/stage1.yaml", "tiny/stage2.yaml", "tiny/stage2_decay.yaml"])
+@pytest.mark.parametrize("name", [name for name in TRAINING if name.startswith("tiny/stage")])
 def test_tiny_configs_ask_for_no_gpu(name: str) -> None:
     config = load_config(TRAINING[name], CONFIGS / name, GIVEN)
     assert config.memory.attention != "xformers" and not config.memory.compile
