@@ -71,7 +71,7 @@ $(TINY)/further/model/model_index.json: $(TINY)/decay/model/model_index.json
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
-		--output $(TINY)/proof --card $(BUILT_IN)/README.md
+		--output $(TINY)/proof --steps 12 --card $(BUILT_IN)/README.md
 
 $(TINY)/test/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/test --clips 128 --seed 2 --split test $(TINY_WORLD)
