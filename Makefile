@@ -25,7 +25,12 @@ TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
 	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
 	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
 
-.PHONY: demo test tiny-model tiny-card clean
+COMMA := ,
+ABLATION := $(TINY)/ablation
+ABLATED := music music_motion music_motion_beat
+ABLATION_TEST := --data $(TINY)/test --clips 32 --num-frames 24 --reference-from other --steps 12 --shown 6
+
+.PHONY: demo test tiny-model tiny-card tiny-ablation clean
 
 demo: .venv/installed
 	@mkdir -p $(DEMO)
@@ -78,6 +83,18 @@ $(TINY)/test/dataset.json: | .venv/installed-test
 
 $(TINY)/long/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_WORLD)
+
+# Stage 1 itself is the row without modules. What was cut short goes on where it was.
+tiny-ablation: $(ABLATED:%=$(ABLATION)/%/model/model_index.json) $(TINY)/test/dataset.json
+	$(BIN)/python -m musedance ablate $(TINY)/stage1/model $(ABLATED:%=$(ABLATION)/%/model) \
+		$(ABLATION_TEST) --output $(ABLATION)/trainings
+	$(BIN)/python -m musedance ablate --knock-out $(BUILT_IN) $(ABLATION_TEST) --output $(ABLATION)/knock_outs
+
+$(ABLATION)/%/model/model_index.json: $(TINY)/stage1/model/model_index.json
+	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/stage1/model \
+		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(ABLATION)/$* "modules=[$(subst _,$(COMMA),$*)]" \
+		steps=300 freeze_spatial=true optim.schedule=linear ema_decay=0.99 validation.every=0 checkpoint.every=100 \
+		$(if $(wildcard $(ABLATION)/$*/checkpoints/*),--resume latest)
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
