@@ -25,6 +25,11 @@ TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
 	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
 	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
 
+# Of a training whose folder the target is in: one that was cut short goes on from its last checkpoint.
+TINY_RUN = $(@D:%/model=%)
+TINY_TRAINING = data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY_RUN) \
+	$(if $(wildcard $(TINY_RUN)/checkpoints/*),--resume latest)
+
 COMMA := ,
 ABLATION := $(TINY)/ablation
 ABLATED := music music_motion music_motion_beat
@@ -44,7 +49,7 @@ test: .venv/installed-test
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# A step that was cut short goes on where it was: the stages from their last checkpoint.
+# A step that was cut short goes on where it was.
 tiny-model: $(TINY)/$(TINY_LAST)/model/model_index.json
 	mkdir -p $(BUILT_IN) && cp -r $(TINY)/$(TINY_LAST)/model/. $(BUILT_IN)
 
@@ -56,23 +61,16 @@ $(TINY)/base/model_index.json: $(TINY)/puppets/dataset.json
 
 $(TINY)/stage1/model/model_index.json: $(TINY)/base/model_index.json
 	$(BIN)/python -m musedance dataset cache $(TINY)/puppets --model $(TINY)/base
-	$(BIN)/python train_stage1.py --config $(TINY_CONFIGS)/stage1.yaml model=$(TINY)/base data.root=$(TINY)/puppets \
-		data.cache=$(TINY)/puppets/cache output=$(TINY)/stage1 $(if $(wildcard $(TINY)/stage1/checkpoints/*),--resume latest)
+	$(BIN)/python train_stage1.py --config $(TINY_CONFIGS)/stage1.yaml model=$(TINY)/base $(TINY_TRAINING)
 
 $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model \
-		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/stage2 \
-		$(if $(wildcard $(TINY)/stage2/checkpoints/*),--resume latest)
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model $(TINY_TRAINING)
 
 $(TINY)/decay/model/model_index.json: $(TINY)/stage2/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_decay.yaml model=$(TINY)/stage2/model \
-		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/decay \
-		$(if $(wildcard $(TINY)/decay/checkpoints/*),--resume latest)
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_decay.yaml model=$(TINY)/stage2/model $(TINY_TRAINING)
 
 $(TINY)/further/model/model_index.json: $(TINY)/decay/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_further.yaml model=$(TINY)/decay/model \
-		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY)/further \
-		$(if $(wildcard $(TINY)/further/checkpoints/*),--resume latest)
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_further.yaml model=$(TINY)/decay/model $(TINY_TRAINING)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
@@ -84,17 +82,15 @@ $(TINY)/test/dataset.json: | .venv/installed-test
 $(TINY)/long/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_WORLD)
 
-# Stage 1 itself is the row without modules. What was cut short goes on where it was.
+# Stage 1 itself is the row without modules.
 tiny-ablation: $(ABLATED:%=$(ABLATION)/%/model/model_index.json) $(TINY)/test/dataset.json
 	$(BIN)/python -m musedance ablate $(TINY)/stage1/model $(ABLATED:%=$(ABLATION)/%/model) \
 		$(ABLATION_TEST) --output $(ABLATION)/trainings
 	$(BIN)/python -m musedance ablate --knock-out $(BUILT_IN) $(ABLATION_TEST) --output $(ABLATION)/knock_outs
 
 $(ABLATION)/%/model/model_index.json: $(TINY)/stage1/model/model_index.json
-	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/stage1/model \
-		data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(ABLATION)/$* "modules=[$(subst _,$(COMMA),$*)]" \
-		steps=300 freeze_spatial=true optim.schedule=linear ema_decay=0.99 validation.every=0 checkpoint.every=100 \
-		$(if $(wildcard $(ABLATION)/$*/checkpoints/*),--resume latest)
+	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/stage1/model $(TINY_TRAINING) "modules=[$(subst _,$(COMMA),$*)]" \
+		steps=300 freeze_spatial=true optim.schedule=linear ema_decay=0.99 validation.every=0 checkpoint.every=100
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
