@@ -1,6 +1,6 @@
 # make demo   a dancing video from examples/, from nothing but Python 3.11 and make
 # make test   lint, types, tests
-# make tiny-model   the built-in model from nothing: puppets, VAE, encoders, stages 1 and 2, toys; hours on a CPU
+# make tiny-model   the built-in model from nothing: puppets, VAE, encoders, stages 1 and 2; hours on a CPU
 # make tiny-card    every number of its card: an hour on a CPU
 #
 # TORCH_INDEX=URL   where PyTorch itself comes from, e.g. that of its CPU wheels on a machine without a GPU
@@ -20,19 +20,14 @@ BUILT_IN := musedance/weights/tiny
 TINY := build/tiny
 TINY_MACHINE ?= cpu
 TINY_CONFIGS := configs/tiny$(if $(filter gpu,$(TINY_MACHINE)),/gpu)
-TINY_LAST := $(if $(filter gpu,$(TINY_MACHINE)),decay,last)
-TINY_WORLD := --moves-per-clip 1 \
+TINY_LAST := $(if $(filter gpu,$(TINY_MACHINE)),decay,further)
+TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
 	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
 	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
-TINY_PUPPETS := $(TINY_WORLD) --kinds person,person,person,cat,bear,carrot
-TINY_TOYS := $(TINY_WORLD) --kinds doll,doll,teddy
-TINY_TEST := $(if $(filter gpu,$(TINY_MACHINE)),$(TINY_PUPPETS),$(TINY_TOYS))
-TINY_LEARNED := $(TINY)/$(if $(filter gpu,$(TINY_MACHINE)),puppets,toys)
 
 # Of a training whose folder the target is in: one that was cut short goes on from its last checkpoint.
 TINY_RUN = $(@D:%/model=%)
-TINY_DATA = $(TINY)/$(if $(filter last,$(@D:$(TINY)/%/model=%)),toys,puppets)
-TINY_TRAINING = data.root=$(TINY_DATA) data.cache=$(TINY_DATA)/cache output=$(TINY_RUN) \
+TINY_TRAINING = data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY_RUN) \
 	$(if $(wildcard $(TINY_RUN)/checkpoints/*),--resume latest)
 
 COMMA := ,
@@ -59,7 +54,7 @@ tiny-model: $(TINY)/$(TINY_LAST)/model/model_index.json
 	mkdir -p $(BUILT_IN) && cp -r $(TINY)/$(TINY_LAST)/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
-	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_PUPPETS)
+	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
 
 $(TINY)/base/model_index.json: $(TINY)/puppets/dataset.json
 	$(BIN)/python -m musedance tiny base $(TINY)/base --data $(TINY)/puppets
@@ -77,22 +72,15 @@ $(TINY)/decay/model/model_index.json: $(TINY)/stage2/model/model_index.json
 $(TINY)/further/model/model_index.json: $(TINY)/decay/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_further.yaml model=$(TINY)/decay/model $(TINY_TRAINING)
 
-$(TINY)/toys/dataset.json: | .venv/installed-test
-	$(BIN)/python -m musedance puppets $(TINY)/toys --clips 1920 --seed 1 $(TINY_TOYS)
-
-$(TINY)/last/model/model_index.json: $(TINY)/further/model/model_index.json $(TINY)/toys/dataset.json
-	$(BIN)/python -m musedance dataset cache $(TINY)/toys --model $(TINY)/further/model
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_toys.yaml model=$(TINY)/further/model $(TINY_TRAINING)
-
-tiny-card: $(TINY_LEARNED)/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
-	$(BIN)/python -m musedance tiny prove --learned $(TINY_LEARNED) --test $(TINY)/test --long $(TINY)/long \
+tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
+	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
 		--output $(TINY)/proof --steps 12 --card $(BUILT_IN)/README.md
 
 $(TINY)/test/dataset.json: | .venv/installed-test
-	$(BIN)/python -m musedance puppets $(TINY)/test --clips 128 --seed 2 --split test $(TINY_TEST)
+	$(BIN)/python -m musedance puppets $(TINY)/test --clips 128 --seed 2 --split test $(TINY_WORLD)
 
 $(TINY)/long/dataset.json: | .venv/installed-test
-	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_TEST)
+	$(BIN)/python -m musedance puppets $(TINY)/long --clips 12 --seed 3 --frames 144 --split test $(TINY_WORLD)
 
 # Stage 1 itself is the row without modules.
 tiny-ablation: $(ABLATED:%=$(ABLATION)/%/model/model_index.json) $(TINY)/test/dataset.json

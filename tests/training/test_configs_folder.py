@@ -29,7 +29,6 @@ TRAINING = {
     "tiny/stage2.yaml": Stage2Config,
     "tiny/stage2_decay.yaml": Stage2Config,
     "tiny/stage2_further.yaml": Stage2Config,
-    "tiny/stage2_toys.yaml": Stage2Config,
     "tiny/gpu/stage1.yaml": Stage1Config,
     "tiny/gpu/stage2.yaml": Stage2Config,
     "tiny/gpu/stage2_decay.yaml": Stage2Config,
