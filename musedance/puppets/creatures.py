@@ -62,7 +62,7 @@ def cat(rng: Generator) -> Character:
     layers.append((ellipse(0.33 * h, 0.11 * r, 0.035 * h), plain((235, 120, 140))))
     skull = ellipse(0.48 * h, r, 0.5 * h)
     pieces = _limbs(rng, build, fur, plain(light), arm=0.034, leg=0.042, hand=0.036)
-    pieces.append(_trunk(build, _pear(build.torso, 0.11, 0.125), layered(fur, _belly(build, 0.075, plain(light)))))
+    pieces.append(trunk_piece(build, pear(build.torso, 0.11, 0.125), layered(fur, belly(build, 0.075, plain(light)))))
     pieces.append(head_piece(build, skull, layered(fur, *layers)))
     for side in (-1.0, 1.0):
         ear = head_shape(0.13, 0.1, -0.02, 0.15, triangle(-0.02, 0.15, 0.085), layered(
@@ -84,7 +84,7 @@ def bear(rng: Generator) -> Character:
     snout = ellipse(0.3 * h, 0.5 * r, 0.17 * h)
     layers = [(snout, plain(light)), *_animal_face(build, rng), (ellipse(0.38 * h, 0.19 * r, 0.055 * h), BLACK)]
     pieces = _limbs(rng, build, fur, fur, arm=0.05, leg=0.06, hand=0.045, foot=0.05)
-    pieces.append(_trunk(build, _pear(build.torso, 0.13, 0.17), layered(fur, _belly(build, 0.1, plain(light)))))
+    pieces.append(trunk_piece(build, pear(build.torso, 0.13, 0.17), layered(fur, belly(build, 0.1, plain(light)))))
     pieces.append(head_piece(build, ellipse(0.5 * h, r, 0.5 * h), layered(fur, *layers)))
     for side in (-1.0, 1.0):
         ear = head_shape(0.1, 0.06, -0.02, 0.1, ellipse(0.04, 0.055, 0.055), layered(
@@ -109,7 +109,9 @@ def bird(rng: Generator) -> Character:
         upper_leg=plumage, lower_leg=legs, shoe=legs, hand_shape="wing",
     )  # fmt: skip
     pieces = limbs(build, style)
-    pieces.append(_trunk(build, _pear(build.torso, 0.12, 0.15), layered(plumage, _belly(build, 0.095, plain(light)))))
+    pieces.append(
+        trunk_piece(build, pear(build.torso, 0.12, 0.15), layered(plumage, belly(build, 0.095, plain(light))))
+    )
     eyes = _animal_face(build, rng, mouth=None)
     pieces.append(head_piece(build, ellipse(0.5 * h, r, 0.5 * h), layered(plumage, *eyes)))
     upper = head_shape(0.12, 0.07, -0.03, 0.12, triangle(-0.03, 0.12, 0.06), plain(horn), depth=0.03)
@@ -150,7 +152,7 @@ def robot(rng: Generator) -> Character:
     lamps = [(ellipse(0.68 * t, 0.016, 0.016, x=x), plain(hsv(rng.random(), 0.8, 1.0))) for x in (-0.045, 0.0, 0.045)]
     dial = (_bar(0.0, 0.48 * t, 0.05, 0.018), lamp)
     trunk = layered(metal, (panel, plain(shade((120, 128, 140), 0.6))), *lamps, dial)
-    pieces.append(_trunk(build, union(box(0.02, t, 0.13, 0.02), box(-0.05, 0.1, 0.09, 0.02)), trunk, half=0.14))
+    pieces.append(trunk_piece(build, union(box(0.02, t, 0.13, 0.02), box(-0.05, 0.1, 0.09, 0.02)), trunk, half=0.14))
     neck = head_shape(0.04, 0.04, -0.03, 0.06, box(-0.03, 0.06, 0.035, 0.0), joint, depth=-0.01)
     pieces.append(on_head((0, -0.04, 0), (0, 0, 0), neck))
     pieces.append(head_piece(build, shape, head))
@@ -171,7 +173,7 @@ def cactus(rng: Generator) -> Character:
     flesh = _cactus_skin(colour, spine)
     h, t, r = build.head, build.torso, build.face
     pieces = _limbs(rng, build, flesh, flesh, arm=0.048, leg=0.05, hand=0.048, round_hands=True)
-    pieces.append(_trunk(build, capsule(t, 0.12, 0.125), flesh, half=0.13, top=0.13))
+    pieces.append(trunk_piece(build, capsule(t, 0.12, 0.125), flesh, half=0.13, top=0.13))
     pieces.append(head_piece(build, union(box(-0.1 * h, 0.6 * h, r, 0.02), ellipse(0.55 * h, r, 0.45 * h)), layered(
         flesh, *face(build, rng, iris=hsv(rng.random(), 0.5, 0.4))), joined=True))  # fmt: skip
     petal, heart = plain(hsv(0.85 + 0.3 * rng.random(), 0.6, 1.0)), plain((255, 220, 90))
@@ -201,7 +203,7 @@ def carrot(rng: Generator) -> Character:
     limb = random_texture(rng, random_colour(rng), size=0.03) if rng.random() < 0.4 else plain(shade(colour, 0.9))
     pieces = _limbs(rng, build, limb, limb, arm=0.026, leg=0.028, hand=0.034)
     cone = outline(((-0.09, 0.0), (-0.08, 0.025), (0.0, 0.055), (0.5 * t, 0.1), (0.95 * t, 0.124), (t, 0.124)), 0.015)
-    pieces.append(_trunk(build, cone, flesh, half=0.13, low=-0.1))
+    pieces.append(trunk_piece(build, cone, flesh, half=0.13, low=-0.1))
     dome = union(box(-0.1 * h, 0.5 * h, r, 0.02), ellipse(0.5 * h, r, 0.48 * h))
     pieces.append(head_piece(build, dome, layered(flesh, *face(build, rng, iris=hsv(0.3, 0.5, 0.4))), joined=True))
     for lean, tall in ((-0.1, 0.12), (0.1, 0.12), (-0.045, 0.17), (0.045, 0.17), (0.0, 0.19)):
@@ -225,7 +227,7 @@ def teapot(rng: Generator) -> Character:
     pot = outline(((-0.05, 0.0), (-0.045, 0.11), (0.0, 0.13), (0.25 * t, 0.19), (0.55 * t, 0.205), (0.85 * t, 0.165),
                    (t, 0.13), (t + 0.01, 0.13)), 0.02)  # fmt: skip
     bands = layered(china, (below(-0.01), trim), (above(0.94 * t), trim))
-    pieces.append(_trunk(build, pot, bands, half=0.21, flatness=1.0))
+    pieces.append(trunk_piece(build, pot, bands, half=0.21, flatness=1.0))
     dome = ellipse(0.1 * h, r, 0.86 * h)
     lid = layered(china, *face(build, rng, iris=hsv(rng.random(), 0.5, 0.4)), (below(0.09 * h), trim))
     pieces.append(head_piece(build, lambda x, y: dome(x, y) & (y > 0.0), lid))
@@ -274,11 +276,13 @@ def _bar(x: float, y: float, half_width: float, half_height: float) -> Region:
     return box(y - half_height, y + half_height, half_width, min(half_width, half_height) * 0.5, x=x)
 
 
-def _pear(length: float, upper: float, lower: float) -> Region:
+def pear(length: float, upper: float, lower: float) -> Region:
+    """A body whose half width is `upper` at the chest and `lower` below."""
     return union(ellipse(0.3 * length, lower, 0.46 * length), ellipse(0.68 * length, upper, 0.38 * length))
 
 
-def _belly(build: Build, half: float, texture: Texture) -> Layer:
+def belly(build: Build, half: float, texture: Texture) -> Layer:
+    """A patch on the front of the trunk, `half` to either side."""
     return ellipse(0.38 * build.torso, half, 0.34 * build.torso), texture
 
 
@@ -299,10 +303,11 @@ def _limbs(
     return limbs(build, style)
 
 
-def _trunk(
+def trunk_piece(
     build: Build, silhouette: Region, paint: Texture, *, half: float = 0.2, low: float = -0.1, top: float = 0.08,
     flatness: float = 0.85,
 ) -> Piece:  # fmt: skip
+    """A body from the hips to the neck."""
     shape = Shape(
         build.torso, (-half, half, low, build.torso + top), silhouette, paint, front_back(parts.TORSO), turning=True,
         flatness=flatness,

@@ -170,7 +170,7 @@ def _head(rng: np.random.Generator, build: Build, skin: Colour) -> list[Piece]:
     layers += face(build, rng, iris=hsv(rng.random(), 0.6, 0.5), brows=shade(hair, 0.8))
     strands = random_texture(rng, hair, size=0.03, pattern="stripes" if rng.random() < 0.15 else "plain")
     if style != "bald":
-        layers.append((_hairline(r, h, 0.68 + 0.12 * rng.random(), nape=0.1), strands))
+        layers.append((hairline(r, h, 0.68 + 0.12 * rng.random(), nape=0.1), strands))
     pieces = [
         head_piece(build, outline(profile, 0.03), layered(plain(skin), *layers)),
         *(_ear(side, build, skin) for side in (-1.0, 1.0)),
@@ -213,7 +213,7 @@ def _ear(out: float, build: Build, skin: Colour) -> Piece:
     return on_head((out * r, y - size, 0), (out * 1.05 * r, y + size, 0), shape)
 
 
-def _hairline(r: float, h: float, front: float, nape: float) -> Region:
+def hairline(r: float, h: float, front: float, nape: float) -> Region:
     """Hair above a line that falls from the forehead over the ears to the nape."""
     around, height = np.array([0, 0.5, 1.0, 1.35, 1.7, 3.2]) * r, np.array([front, front, 0.6, 0.5, nape, nape]) * h
     return lambda x, y: y > np.interp(np.abs(x), around, height)

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from musedance.puppets import parts
-from musedance.puppets.drawing import Shape
+from musedance.puppets.creatures import belly, pear, trunk_piece
 from musedance.puppets.faces import BLACK, Layer
-from musedance.puppets.figure import (
-    Anchor,
-    Character,
-    LimbStyle,
-    Piece,
-    Region,
-    above,
-    below,
-    ellipse,
-    front_back,
-    limbs,
-    outline,
-    union,
-)  # fmt: skip
-from musedance.puppets.people import HAIR, SKINS, head_piece, head_shape, on_head
+from musedance.puppets.figure import Character, LimbStyle, Piece, above, below, ellipse, limbs, outline, union
+from musedance.puppets.people import HAIR, SKINS, hairline, head_piece, head_shape, on_head
 from musedance.puppets.skeleton import Build
 from musedance.puppets.textures import Colour, Texture, layered, mix, plain, random_colour
 
@@ -42,10 +28,10 @@ def doll(rng: np.random.Generator) -> Character:
     lower_arm = layered(shirt, (above(0.85 * build.arm / 2), skin)) if sleeves else skin
     pieces = limbs(build, _limbs(shirt, lower_arm, trousers, trousers if long else skin, shoes))
     body = outline(((-0.08, 0.0), (-0.075, 0.09), (0.0, 0.13), (0.5 * t, 0.13), (0.9 * t, 0.125), (t, 0.06)), 0.02)
-    pieces.append(_trunk(build, body, layered(shirt, (below(0.18 * t), trousers))))
+    pieces.append(trunk_piece(build, body, layered(shirt, (below(0.18 * t), trousers))))
     fringe = 0.66 + 0.1 * rng.random()
     head = ellipse(0.5 * h, r, 0.5 * h)
-    pieces.append(head_piece(build, head, layered(skin, *_face(build), (_hairline(r, h, fringe), hair))))
+    pieces.append(head_piece(build, head, layered(skin, *_face(build), (hairline(r, h, fringe, nape=0.15), hair))))
     if rng.integers(2):  # long hair, behind the head
         back = head_shape(h, 1.2 * r, -0.1 * h, 1.05 * h, ellipse(0.5 * h, 1.18 * r, 0.56 * h), hair, depth=0.0)
         pieces.append(on_head((0, 0, -0.3 * r), (0, h, -0.3 * r), back))
@@ -60,10 +46,9 @@ def teddy(rng: np.random.Generator) -> Character:
     )  # fmt: skip
     colour = random_colour(rng, low=0.45)
     fur, light = plain(colour), plain(mix(colour, (255, 245, 225), 0.6))
-    t, h, r = build.torso, build.head, build.face
+    h, r = build.head, build.face
     pieces = limbs(build, _limbs(fur, fur, fur, fur, fur))
-    pear = union(ellipse(0.3 * t, 0.165, 0.46 * t), ellipse(0.68 * t, 0.135, 0.38 * t))
-    pieces.append(_trunk(build, pear, layered(fur, (ellipse(0.38 * t, 0.1, 0.34 * t), light))))
+    pieces.append(trunk_piece(build, pear(build.torso, 0.135, 0.165), layered(fur, belly(build, 0.1, light))))
     snout = (ellipse(0.3 * h, 0.5 * r, 0.17 * h), light), (ellipse(0.38 * h, 0.19 * r, 0.06 * h), BLACK)
     pieces.append(head_piece(build, ellipse(0.5 * h, r, 0.5 * h), layered(fur, *snout, *_face(build, mouth=None))))
     pieces += [_ear(build, side, fur) for side in (-1.0, 1.0)]
@@ -77,12 +62,6 @@ def _limbs(upper_arm: Texture, lower_arm: Texture, upper_leg: Texture, lower_leg
     )  # fmt: skip
 
 
-def _trunk(build: Build, silhouette: Region, paint: Texture) -> Piece:
-    shape = Shape(build.torso, (-0.2, 0.2, -0.1, build.torso + 0.08), silhouette, paint, front_back(parts.TORSO),
-                  turning=True, flatness=0.85)  # fmt: skip
-    return Piece(Anchor("pelvis"), Anchor("neck"), "torso", shape)
-
-
 def _face(build: Build, mouth: Colour | None = (150, 40, 50)) -> list[Layer]:
     """Two dots, and a mouth."""
     r, h, gap = build.face, build.head, 1.1 * build.eye_gap * build.face
@@ -90,12 +69,6 @@ def _face(build: Build, mouth: Colour | None = (150, 40, 50)) -> list[Layer]:
     eyes = union(*(ellipse(y, 0.14 * r, 0.2 * r, x=side * gap) for side in (-1, 1)))
     smile: list[Layer] = [] if mouth is None else [(ellipse(y - 0.22 * h, 0.3 * r, 0.1 * r), plain(mouth))]
     return [(eyes, BLACK), *smile]
-
-
-def _hairline(r: float, h: float, fringe: float) -> Region:
-    """Hair above a line that falls from the forehead to the nape."""
-    around, height = np.array([0, 0.6, 1.2, 1.7, 3.2]) * r, np.array([fringe, fringe, 0.5, 0.15, 0.15]) * h
-    return lambda x, y: y > np.interp(np.abs(x), around, height)
 
 
 def _ear(build: Build, side: float, fur: Texture) -> Piece:
