@@ -77,7 +77,8 @@ class Choreography:
             moves_per_clip: about how many moves `clip_duration` seconds show. With 1, the move changes at `changes`.
             clip_duration: s.
             moves: names of `MOVES` to choose from; all if not given.
-            changes: s, sorted; with one move a clip, the move changes on the beats nearest to these and never else.
+            changes: s, sorted; with one move a clip, the move changes near these and never else: on every second beat,
+                counted from a downbeat, the nearest.
 
         Raises:
             ValueError: no beats, no moves, or no such genre or move.
@@ -169,7 +170,9 @@ def _sections(
     downbeats = np.searchsorted(track.beats, np.asarray(track.downbeats) - 1e-6)
     first = int(downbeats[0]) if len(downbeats) else 0
     if moves_per_clip == 1:
-        between = sorted({int(np.abs(track.beats - time).argmin()) for time in changes} - {0})
+        # All begin on the same beats of the bar (where bars are even): a listener can tell which half of a move is due.
+        strong = np.arange(first % PERIOD, last, PERIOD)
+        between = sorted({int(strong[np.abs(track.beats[strong] - time).argmin()]) for time in changes} - {0})
         return list(itertools.pairwise([first - PERIOD * last, *between, last]))
     bar = int(downbeats[1] - downbeats[0]) if len(downbeats) > 1 else 4
     length = max(PERIOD, PERIOD * round(clip_duration * track.bpm / 60 / moves_per_clip / PERIOD))

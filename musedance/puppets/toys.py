@@ -1,4 +1,4 @@
-"""Dancers for small pictures and small models: thick limbs, plain colours, few details, always outlined."""
+"""Dancers for small pictures and small models: thick limbs, plain colours, few details, a soft outline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from musedance.puppets.people import HAIR, SKINS, hairline, head_piece, head_sha
 from musedance.puppets.skeleton import Build
 from musedance.puppets.textures import Colour, Texture, layered, mix, plain, random_colour
 
-LINE, INK = 0.014, 0.25  # of the outline, in figure heights and brightness
+LINE, INK = 0.014, 0.62  # of the outline, in figure heights and brightness
 
 
 def doll(rng: np.random.Generator) -> Character:
@@ -57,7 +57,7 @@ def teddy(rng: np.random.Generator) -> Character:
 
 def _limbs(upper_arm: Texture, lower_arm: Texture, upper_leg: Texture, lower_leg: Texture, shoe: Texture) -> LimbStyle:
     return LimbStyle(
-        arm=(0.055, 0.052, 0.048), leg=(0.066, 0.062, 0.056), hand=0.055, foot=0.055, upper_arm=upper_arm,
+        arm=(0.07, 0.066, 0.06), leg=(0.08, 0.075, 0.068), hand=0.068, foot=0.065, upper_arm=upper_arm,
         lower_arm=lower_arm, upper_leg=upper_leg, lower_leg=lower_leg, shoe=shoe, hand_shape="round",
     )  # fmt: skip
 

@@ -162,14 +162,17 @@ def music_scores(
     training: MusicTraining,
     device: torch.device,
 ) -> dict[str, float]:
-    """On new tracks: how often the genre is told, and the share of the beat phase's variance that is explained."""
-    right, errors = [], []
+    """On new tracks: how often the genre is told, and the shares of the variance of both phases that are explained."""
+    right, errors, errors_of_two = [], [], []
     for batch in music_windows(lessons, training, 8, seed=1):
         on_device: dict[str, Tensor] = {name: value.to(device) for name, value in batch.items()}
         _, whole = hearing(encoder(on_device["mel"]))
         right.append((whole[:, 0, : len(GENRE_NAMES)].argmax(1) == on_device["genre"]).float().mean())
-        errors.append(lesson_loss(encoder, hearing, on_device)[1]["phase"])
+        parts = lesson_loss(encoder, hearing, on_device)[1]
+        errors.append(parts["phase"])
+        errors_of_two.append(parts["two beats"])
     return {
         "genres heard": float(torch.stack(right).mean()),
         "beat phase explained": 1 - sum(errors) / len(errors),  # sin^2 + cos^2 = 1 is its variance
+        "phase of two beats explained": 1 - sum(errors_of_two) / len(errors_of_two),
     }

@@ -17,6 +17,7 @@ from musedance.models import MusicEncoder
 from musedance.models.music_encoder import GLOBAL_TOKENS, MEL_HOP_SECONDS, MEL_WINDOW_SECONDS
 from musedance.puppets.compose import compose
 from musedance.puppets.genres import GENRES
+from musedance.puppets.moves import PERIOD
 from musedance.tiny.descent import Descent
 from musedance.weights.init import seeded
 
@@ -52,7 +53,7 @@ class Lesson:
 
     Attributes:
         mel: `(mel_frames, mel_bins)`, log-mel, normalised.
-        phase: `(mel_frames,)`, beats since the first one.
+        phase: `(mel_frames,)`, beats since the first one, which is a downbeat.
         onset: `(mel_frames,)`, 1 at an onset and falling to 0 within 50 ms on both sides.
         energy: `(mel_frames,)`, the mean of the log-mel bins.
         genre: index in `GENRES`.
@@ -71,16 +72,16 @@ class Hearing(nn.Module):
     """What the tokens are read with in training; not kept.
 
     A pooled loss alone would leave the tokens, which the UNet reads, without timing: so each has to tell where in the
-    beat it is, whether something sets in and how loud it is; their mean and the two global tokens genre and tempo.
+    beat and in which of two it is (a move takes two), whether something sets in and how loud it is; their mean and the two global tokens genre and tempo.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.local = nn.Linear(width, 4)  # sin and cos of the beat's phase, onset, energy
+        self.local = nn.Linear(width, 6)  # sin and cos of the beat's phase and of that of two beats, onset, energy
         self.whole = nn.Linear(width, len(GENRE_NAMES) + 1)  # genres, tempo
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """`(n, tokens, width)` -> `(n, tokens - 2, 4)` and `(n, 2, genres + 1)`: of the mean and of global tokens."""
+        """`(n, tokens, width)` -> `(n, tokens - 2, 6)` and `(n, 2, genres + 1)`: of the mean and of global tokens."""
         patches, globals_ = tokens[:, GLOBAL_TOKENS:], tokens[:, :GLOBAL_TOKENS]
         return self.local(patches), self.whole(torch.stack([patches.mean(1), globals_.mean(1)], 1))
 
@@ -132,21 +133,28 @@ def train_music_encoder(
 
 
 def lesson_loss(encoder: MusicEncoder, hearing: Hearing, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """The sum of five errors, and each by name."""
+    """The sum of six errors, and each by name."""
     mel = batch["mel"]
     local, whole = hearing(encoder(mel))
     times = encoder.token_times(mel.shape[1])[GLOBAL_TOKENS:]
     at = ((times - MEL_WINDOW_SECONDS / 2) / MEL_HOP_SECONDS).round().long().to(mel.device)
-    angle = 2 * torch.pi * batch["phase"][:, at]
+    beats = batch["phase"][:, at]
     genre = batch["genre"][:, None].expand(-1, whole.shape[1])
     parts = {
-        "phase": (local[..., 0] - angle.sin()).square().mean() + (local[..., 1] - angle.cos()).square().mean(),
-        "onset": (local[..., 2] - batch["onset"][:, at]).square().mean(),
-        "energy": (local[..., 3] - batch["energy"][:, at]).square().mean(),
+        "phase": _phase_error(local[..., 0:2], beats),
+        "two beats": _phase_error(local[..., 2:4], beats / PERIOD),
+        "onset": (local[..., 4] - batch["onset"][:, at]).square().mean(),
+        "energy": (local[..., 5] - batch["energy"][:, at]).square().mean(),
         "genre": functional.cross_entropy(whole[..., :-1].flatten(0, 1), genre.flatten()),
         "tempo": (whole[..., -1] - (batch["tempo"].log2() - 0.9)[:, None]).square().mean(),
     }
     return sum(parts.values(), torch.zeros((), device=mel.device)), {k: float(v.detach()) for k, v in parts.items()}
+
+
+def _phase_error(heard: Tensor, turns: Tensor) -> Tensor:
+    """Squared error of (sine, cosine), `(..., 2)`, where `turns` (...) counts whole turns."""
+    angle = 2 * torch.pi * turns
+    return (heard - torch.stack([angle.sin(), angle.cos()], -1)).square().sum(-1).mean()
 
 
 def windows(lessons: Sequence[Lesson], training: MusicTraining, steps: int, seed: int) -> Iterator[dict[str, Tensor]]:

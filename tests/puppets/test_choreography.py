@@ -102,6 +102,17 @@ def test_spans_cover_the_track_and_change_on_its_beats(moves_per_clip: int, per_
             assert len(dance.spans) >= moves_per_clip * ends[-1] / clip * 0.4
 
 
+@pytest.mark.parametrize("pickup", [0, 1, 2, 3])
+def test_with_one_move_a_clip_all_moves_begin_on_the_bars_strong_beats(pickup: int) -> None:
+    music = track(112, pickup=pickup, bars=12)
+    for changes in ([5.0, 11.3, 17.1], [4.4, 10.0, 16.6, 23.0]):
+        dance = Choreography.compose(music, rng(0), moves_per_clip=1, changes=changes)
+        starts = [span.start for span in dance.spans[1:]]
+        np.testing.assert_allclose(starts, changes, atol=1.01 * 60 / 112)  # the nearest: at most a beat away
+        place = np.searchsorted(music.beats, starts) - np.searchsorted(music.beats, music.downbeats[0])
+        assert set(place % 4) <= {0, 2}
+
+
 def test_one_move_has_its_accent_on_the_downbeat() -> None:
     music = track(100, pickup=3, bars=6)
     dance = Choreography.compose(music, rng(0), moves_per_clip=1, moves=["jump"])

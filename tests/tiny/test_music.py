@@ -145,8 +145,9 @@ class Knowing(torch.nn.Module):
     def __init__(self, batch: dict[str, torch.Tensor], times: torch.Tensor) -> None:
         super().__init__()
         at = ((times - FIRST) / HOP).round().long()
-        angle = 2 * torch.pi * batch["phase"][:, at]
-        self.local = torch.stack([angle.sin(), angle.cos(), batch["onset"][:, at], batch["energy"][:, at]], 2)
+        two = torch.pi * batch["phase"][:, at]
+        phases = [(2 * two).sin(), (2 * two).cos(), two.sin(), two.cos()]
+        self.local = torch.stack([*phases, batch["onset"][:, at], batch["energy"][:, at]], 2)
         genres = 50 * torch.nn.functional.one_hot(batch["genre"], len(GENRE_NAMES)).float()
         self.whole = torch.cat([genres, batch["tempo"].log2()[:, None] - 0.9], 1)[:, None].expand(-1, 2, -1)
 
@@ -162,7 +163,7 @@ def test_who_knows_all_makes_no_error(lessons: list[Lesson]) -> None:
     times = encoder.token_times(98)[GLOBAL_TOKENS:]
     total, parts = lesson_loss(encoder, Knowing(batch, times), batch)  # type: ignore[arg-type]
     assert parts["genre"] < 1e-6 and parts["tempo"] < 1e-6
-    assert parts["phase"] < 0.05 and parts["onset"] < 0.1 and parts["energy"] < 0.1
+    assert parts["phase"] < 0.05 and parts["two beats"] < 0.02 and parts["onset"] < 0.1 and parts["energy"] < 0.1
     assert float(total) == pytest.approx(sum(parts.values()), abs=1e-5)
 
 
@@ -172,7 +173,6 @@ def test_each_error_is_of_its_own_label(lessons: list[Lesson]) -> None:
     knowing = Knowing(batch, encoder.token_times(98)[GLOBAL_TOKENS:])
     _, before = lesson_loss(encoder, knowing, batch)  # type: ignore[arg-type]
     wrong = {
-        "phase": batch["phase"] + 0.5,
         "onset": 1 - batch["onset"],
         "energy": batch["energy"] + 2,
         "genre": (batch["genre"] + 1) % len(GENRE_NAMES),
@@ -181,12 +181,15 @@ def test_each_error_is_of_its_own_label(lessons: list[Lesson]) -> None:
     for name, labels in wrong.items():
         _, after = lesson_loss(encoder, knowing, batch | {name: labels})  # type: ignore[arg-type]
         assert {part for part in after if abs(after[part] - before[part]) > 1e-6} == {name}
+    for later, changed in ((1.0, {"two beats"}), (0.5, {"phase", "two beats"}), (2.0, set())):
+        _, after = lesson_loss(encoder, knowing, batch | {"phase": batch["phase"] + later})  # type: ignore[arg-type]
+        assert {part for part in after if abs(after[part] - before[part]) > 1e-4} == changed
 
 
 def test_what_is_read_from_the_tokens_has_their_shape() -> None:
     hearing = Hearing(6)
     local, whole = hearing(torch.randn(3, GLOBAL_TOKENS + 10, 6))
-    assert local.shape == (3, 10, 4) and whole.shape == (3, 2, len(GENRE_NAMES) + 1)
+    assert local.shape == (3, 10, 6) and whole.shape == (3, 2, len(GENRE_NAMES) + 1)
 
 
 def test_a_short_training_learns_the_tracks(lessons: list[Lesson]) -> None:
