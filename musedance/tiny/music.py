@@ -72,7 +72,8 @@ class Hearing(nn.Module):
     """What the tokens are read with in training; not kept.
 
     A pooled loss alone would leave the tokens, which the UNet reads, without timing: so each has to tell where in the
-    beat and in which of two it is (a move takes two), whether something sets in and how loud it is; their mean and the two global tokens genre and tempo.
+    beat and in which of two it is (a move takes two), whether something sets in and how loud it is; their mean and the
+    two global tokens genre and tempo.
     """
 
     def __init__(self, width: int) -> None:
