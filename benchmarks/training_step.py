@@ -31,6 +31,7 @@ from transformers import CLIPTextModel
 from musedance.datasets.encode import Encoders, encode_batch
 from musedance.device import choose_dtype
 from musedance.failures import is_out_of_memory
+from musedance.latents import packing
 from musedance.models import MusicEncoder
 from musedance.training.config import TrainingConfig
 from musedance.training.moving_average import MovingAverage
@@ -67,7 +68,8 @@ def make_encoders(config: TrainingConfig, sections: dict[str, Any], device: torc
         vae = AutoencoderKL(**sections["vae"]).to(device)
         text_encoder = CLIPTextModel(text_config(sections["text_encoder"], tokenizer)).to(device)
         music_encoder = MusicEncoder(**sections["music_encoder"]).to(device)
-    return Encoders(vae, text_encoder, tokenizer, music_encoder, config.clips.fps or sections["unet"]["fps"])
+    side = packing(sections["unet"]["in_channels"], sections["vae"]["latent_channels"])
+    return Encoders(vae, text_encoder, tokenizer, music_encoder, config.clips.fps or sections["unet"]["fps"], side)
 
 
 def batch_of_files(config: TrainingConfig, sections: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from musedance.conditions.reference import Fit, ImageInput
 from musedance.conditions.text import encode_prompt
 from musedance.errors import InputError
 from musedance.guidance import ALL, NONE, guidance_branches, guide
+from musedance.latents import decode_latents, encode_pixels, packing, scale_factor
 from musedance.media.image import canvas_size, read_image
 from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.noise_schedule import check_scheduler, noise_schedule_of
@@ -96,7 +97,6 @@ class MuseDancePipeline(DiffusionPipeline):
         )
         noise_schedule = noise_schedule or noise_schedule_of(scheduler)
         self.register_to_config(stage=stage, provenance=provenance, noise_schedule=noise_schedule)
-        self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
         """Write a pipeline folder that also loads with `DiffusionPipeline.from_pretrained(custom_pipeline=...)`."""
@@ -125,6 +125,15 @@ class MuseDancePipeline(DiffusionPipeline):
         diffusers' own would replace processors deep inside the UNets, and the reference would be lost.
         """
         self.set_attention_backend("xformers" if valid else "native")
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels along one position of the UNet's latents.
+
+        Raises:
+            InputError: VAE and UNet do not belong together.
+        """
+        return scale_factor(len(self.vae.config.block_out_channels), self._packing)
 
     @property
     def num_timesteps(self) -> int:
@@ -347,6 +356,10 @@ class MuseDancePipeline(DiffusionPipeline):
         return branches
 
     @property
+    def _packing(self) -> int:
+        return packing(self.unet.config.in_channels, self.vae.config.latent_channels)
+
+    @property
     def _networks(self) -> MuseDanceNetworks:
         return MuseDanceNetworks(self.unet, self.reference_net, self.mask_encoder)
 
@@ -357,9 +370,8 @@ class MuseDancePipeline(DiffusionPipeline):
         """The ReferenceNet's features of the pictures, with their DensePose masks if there are any."""
         device, dtype = self._execution_device, self.unet.dtype
         masks = None if pictures.densepose is None else pictures.densepose.to(device, dtype)
-        pixels = pictures.pixels.to(device, self.vae.dtype)
-        latents = (self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor).to(dtype)
-        empty_text = self._encode_prompt("").expand(len(pixels), -1, -1)
+        latents = encode_pixels(self.vae, pictures.pixels.to(device), self._packing).to(dtype)
+        empty_text = self._encode_prompt("").expand(len(latents), -1, -1)
         return self._networks.encode_reference(latents, empty_text, masks)
 
     def _encode_music(self, waveform: np.ndarray, fps: float) -> tuple[Tensor, Tensor]:
@@ -390,14 +402,9 @@ class MuseDancePipeline(DiffusionPipeline):
 
     def _decode(self, latent: Tensor) -> np.ndarray:
         """`(channels, h, w)` -> `(H, W, 3)` uint8."""
-        latent = (latent[None] / self.vae.config.scaling_factor).to(self.vae.dtype)
-        pixels = self.vae.decode(latent, return_dict=False)[0][0].float().clamp(-1, 1)
+        pixels = decode_latents(self.vae, latent[None], self._packing)[0]
         return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().byte().cpu().numpy()
 
     def _check_parts(self) -> None:
         check_scheduler(self.scheduler, dict(self.config.noise_schedule))
-        if self.vae.config.latent_channels != self.unet.config.in_channels:
-            raise InputError(
-                f"the VAE has {self.vae.config.latent_channels} latent channels, "
-                f"the UNet {self.unet.config.in_channels}: these do not belong together"
-            )
+        self._packing  # noqa: B018 - raises where VAE and UNet do not belong together

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from musedance.datasets.encode import FROZEN
-from musedance.datasets.spec import ClipSpec
+from musedance.datasets.spec import ClipSpec, packing_of
 from musedance.errors import InputError
 from musedance.files import appearing
 from musedance.weights.fingerprint import fingerprint
@@ -44,7 +44,9 @@ class CacheKey:
     @classmethod
     def of_model(cls, model: str | Path, spec: ClipSpec) -> "CacheKey":
         """The key for a pipeline folder; some 10 MB of it are read."""
-        return cls({name: fingerprint(Path(model) / name, _SAYING_NOTHING) for name in FROZEN}, spec)
+        encoders = {name: fingerprint(Path(model) / name, _SAYING_NOTHING) for name in FROZEN}
+        side = packing_of(Path(model))
+        return cls(encoders if side == 1 else {**encoders, "packing": f"{side} x {side}"}, spec)
 
     def differences(self, other: "CacheKey") -> list[str]:
         """What differs, each as "`name` is x instead of y", where x is the other's."""

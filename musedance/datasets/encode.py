@@ -9,6 +9,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from musedance.conditions.text import encode_prompt
+from musedance.datasets.spec import packing_of
+from musedance.latents import encode_pixels
 from musedance.models import MusicEncoder
 
 FROZEN = ("vae", "text_encoder", "tokenizer", "music_encoder", "feature_extractor")  # components of a pipeline folder
@@ -27,6 +29,7 @@ class Encoders:
     Args:
         vae, text_encoder, tokenizer, music_encoder: a pipeline's.
         fps: frames per second of the model.
+        packing: the side of the square of the VAE's latents that is one position for the UNet.
     """
 
     def __init__(
@@ -36,11 +39,12 @@ class Encoders:
         tokenizer: CLIPTokenizer,
         music_encoder: MusicEncoder,
         fps: float,
+        packing: int = 1,
     ) -> None:
         self.vae, self.text_encoder, self.music_encoder = (
             model.requires_grad_(False).eval() for model in (vae, text_encoder, music_encoder)
         )
-        self.tokenizer, self.fps = tokenizer, fps
+        self.tokenizer, self.fps, self.packing = tokenizer, fps, packing
 
     @classmethod
     def from_folder(cls, model: str | Path, fps: float, device: torch.device, dtype: torch.dtype) -> "Encoders":
@@ -52,6 +56,7 @@ class Encoders:
             CLIPTokenizer.from_pretrained(model / "tokenizer"),
             MusicEncoder.from_pretrained(model / "music_encoder", torch_dtype=dtype).to(device),
             fps,
+            packing_of(model),
         )
 
     @property
@@ -61,10 +66,10 @@ class Encoders:
 
     @torch.no_grad()
     def latents(self, frames: Tensor) -> Tensor:
-        """`(n, H, W, 3)` uint8 RGB -> `(n, channels, H / 8, W / 8)`: the posterior's mode, scaled."""
+        """`(n, H, W, 3)` uint8 RGB -> `(n, channels, h, w)`: the posterior's mode, packed and scaled."""
         encoded = [self._latent(frame) for frame in frames.split(1)]
         # Plain memory order, as a cache's: what comes of it later is the same to the last digit only then.
-        return torch.cat(encoded).contiguous() * self.vae.config.scaling_factor
+        return torch.cat(encoded).contiguous()
 
     @torch.no_grad()
     def music(self, mel: Tensor) -> Tensor:
@@ -83,7 +88,7 @@ class Encoders:
 
     def _latent(self, frame: Tensor) -> Tensor:
         pixels = frame.to(self.device).permute(0, 3, 1, 2).float() / 255 * 2 - 1  # the memory order of the pipeline's
-        return self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mode()
+        return encode_pixels(self.vae, pixels, self.packing)
 
 
 def encode_batch(batch: dict[str, Any], device: torch.device, encoders: Encoders | None = None) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from musedance.datasets.clip import Clip
 from musedance.errors import InputError
+from musedance.latents import packing, scale_factor
 from musedance.media.image import canvas_size
 
 GRID = 6  # frames, half a second: a finer grid gives more windows and a larger cache
@@ -38,14 +39,14 @@ class ClipSpec:
 
         Args:
             model: the folder.
-            multiple: see above; the VAE's scale factor (8) unless given.
+            multiple: see above; unless given, the pixels along one position of the UNet's latents (8 in SD 1.5).
             grid: see above.
 
         Raises:
             InputError: it is no pipeline folder, or `multiple` or `grid` cannot be.
         """
         unet, vae = (_read_config(Path(model), component) for component in ("unet", "vae"))
-        scale = 2 ** (len(vae["block_out_channels"]) - 1)
+        scale = scale_factor(len(vae["block_out_channels"]), packing_of(Path(model)))
         multiple = scale if multiple is None else multiple
         if multiple < 1 or multiple % scale:
             raise InputError(
@@ -109,6 +110,16 @@ class ClipSpec:
         last = num_frames - self.num_frames
         starts = {0, *range(self.num_motion_frames, last + 1, self.grid)}
         return sorted(start for start in starts if start <= last)
+
+
+def packing_of(model: Path) -> int:
+    """`musedance.latents.packing` of the model in a pipeline folder.
+
+    Raises:
+        InputError: it is no pipeline folder, or VAE and UNet do not belong together.
+    """
+    unet, vae = (_read_config(model, component) for component in ("unet", "vae"))
+    return packing(unet["in_channels"], vae["latent_channels"])
 
 
 def _read_config(model: Path, component: str) -> dict[str, Any]:

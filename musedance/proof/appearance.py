@@ -14,6 +14,7 @@ from musedance.datasets.encode import Encoders
 from musedance.datasets.reader import read_pictures
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
+from musedance.latents import packing
 from musedance.metrics.consistency import identity_distances
 from musedance.models import MuseDanceNetworks
 from musedance.pipeline import MuseDancePipeline
@@ -33,7 +34,12 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
     Frames take the spatial path alone, as in stage 1; noise and text are the same for the three.
     """
     encoders = Encoders(
-        pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, pipeline.music_encoder, pipeline.unet.config.fps
+        pipeline.vae,
+        pipeline.text_encoder,
+        pipeline.tokenizer,
+        pipeline.music_encoder,
+        pipeline.unet.config.fps,
+        packing(pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels),
     )
     networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
     chosen = _pairs(videos, pairs)
