@@ -19,7 +19,7 @@ def packing(unet_channels: int, vae_channels: int) -> int:
         InputError: the UNet's channels are no square times the VAE's.
     """
     side = math.isqrt(unet_channels // vae_channels)
-    if side**2 * vae_channels != unet_channels or side < 1:
+    if side**2 * vae_channels != unet_channels:
         raise InputError(
             f"the VAE has {vae_channels} latent channels, the UNet {unet_channels}: these do not belong together"
         )

@@ -234,7 +234,7 @@ class MuseDancePipeline(DiffusionPipeline):
             callback_on_step_end,
             callback_on_step_end_tensor_inputs,
         )
-        self._check_parts()
+        check_scheduler(self.scheduler, dict(self.config.noise_schedule))
         sampling.check(self.scheduler.config.num_train_timesteps)
         each = spread(
             image,
@@ -404,7 +404,3 @@ class MuseDancePipeline(DiffusionPipeline):
         """`(channels, h, w)` -> `(H, W, 3)` uint8."""
         pixels = decode_latents(self.vae, latent[None], self._packing)[0]
         return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().byte().cpu().numpy()
-
-    def _check_parts(self) -> None:
-        check_scheduler(self.scheduler, dict(self.config.noise_schedule))
-        self._packing  # noqa: B018 - raises where VAE and UNet do not belong together

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
@@ -74,9 +75,9 @@ def test_a_packed_model_makes_a_video(packed_folder: Path, tiny_folder: Path) ->
     plain = MuseDancePipeline.from_pretrained(tiny_folder)
     assert pipe.vae_scale_factor == 2 * plain.vae_scale_factor
     pipe.set_progress_bar_config(disable=True)
-    noise = torch.randint(0, 256, (128, 128, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    picture = Image.fromarray(noise.numpy())
-    music = (torch.rand(16000).numpy() - 0.5, 16000)
+    random = np.random.default_rng(0)
+    picture = Image.fromarray(random.integers(0, 256, (128, 128, 3), dtype=np.uint8))
+    music = (random.uniform(-0.5, 0.5, 16000).astype(np.float32), 16000)
     made = {"num_frames": 3, "num_inference_steps": 1, "bpm": 120}
     assert pipe(picture, music, "waves", **made).frames[0].size == (128, 128)
     latents = pipe(picture, music, "waves", **made, output_type="latent").frames

@@ -46,7 +46,7 @@ class ClipSpec:
             InputError: it is no pipeline folder, or `multiple` or `grid` cannot be.
         """
         unet, vae = (_read_config(Path(model), component) for component in ("unet", "vae"))
-        scale = scale_factor(len(vae["block_out_channels"]), packing_of(Path(model)))
+        scale = scale_factor(len(vae["block_out_channels"]), _packing(unet, vae))
         multiple = scale if multiple is None else multiple
         if multiple < 1 or multiple % scale:
             raise InputError(
@@ -119,6 +119,10 @@ def packing_of(model: Path) -> int:
         InputError: it is no pipeline folder, or VAE and UNet do not belong together.
     """
     unet, vae = (_read_config(model, component) for component in ("unet", "vae"))
+    return _packing(unet, vae)
+
+
+def _packing(unet: dict[str, Any], vae: dict[str, Any]) -> int:
     return packing(unet["in_channels"], vae["latent_channels"])
 
 

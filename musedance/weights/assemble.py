@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler, ModelMixin
 
 from musedance.errors import InputError
 from musedance.files import check_new_folder
+from musedance.latents import scale_factor
 from musedance.models import MaskEncoder, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.pipeline import MuseDancePipeline
 
@@ -80,7 +81,7 @@ def assemble(
     motion_modules = read_motion(motion)
     _say(f"reading Stable Diffusion from {sd}")
     stable_diffusion = read_stable_diffusion(sd, tokenizer, sections or defaults, dtype)
-    factor = 2 ** (len(stable_diffusion.vae.config.block_out_channels) - 1)
+    factor = scale_factor(len(stable_diffusion.vae.config.block_out_channels), 1)
     if size <= 0 or size % factor:
         raise InputError(f"size has to be a multiple of {factor}, not {size}")
 
