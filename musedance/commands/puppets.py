@@ -28,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--moves", metavar="A,B", help="what is danced, such as jump,bow (default: all)")
     parser.add_argument("--genres", metavar="A,B", help="what is played, such as waltz,latin (default: all)")
     parser.add_argument("--bpm", metavar="LOW-HIGH", help="tempi, in any genre (default: what is usual in each)")
+    parser.add_argument("--portraits", action="store_true", help="add one of each dancer, for reference pictures")
     parser.add_argument("--split", metavar="NAME", help="train, validation or test, for all clips (default: 18:1:1)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         moves=_names(options.moves),
         genres=_names(options.genres),
         bpm=None if options.bpm is None else _parse_range(options.bpm),
+        portraits=options.portraits,
     )
     print(write_puppets(options.output, world, clips=options.clips, split=options.split, workers=options.workers))
     return 0

@@ -47,6 +47,8 @@ class Clip:
         timeline: the same with times; one span over the whole clip if nothing is known of the order.
         densepose: a video of DensePose pictures, frame by frame, relative to the split's folder; empty = none.
         truth: ground truth of a drawn clip (`docs/puppets.md`), relative to the split's folder; empty = none.
+        portrait: whether it only shows what its source's dancer looks like. Reference pictures come from there then,
+            and nothing else does.
     """
 
     file_name: str
@@ -65,6 +67,7 @@ class Clip:
     timeline: tuple[Span, ...]
     densepose: str = ""
     truth: str = ""
+    portrait: bool = False
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -113,18 +116,19 @@ class Clip:
         return cls(**row)
 
 
-_OPTIONAL = {"densepose", "truth"}
+_OPTIONAL = {"densepose", "truth", "portrait"}
 _KINDS: Mapping[str, type] = {
     **dict.fromkeys(("file_name", "id", "split", "source", "track", "caption", "densepose", "truth"), str),
     **dict.fromkeys(("source_start", "track_start", "fps"), float),
     **dict.fromkeys(("num_frames", "width", "height"), int),
     **dict.fromkeys(("beats", "timeline"), list),
+    "portrait": bool,
 }
 
 
 def _check_kind(key: str, value: Any, kind: type) -> None:
     allowed = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or isinstance(value, bool):
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise InputError(f"{key} has to be a {kind.__name__}, not {value!r:.50}")
     if isinstance(value, int) and abs(value) > _MAX_INTEGER:
         raise InputError(f"{key} is too large")

@@ -45,11 +45,24 @@ class Dataset(ABC):
             raise InputError(problem)
         return clips
 
+    @cached_property
+    def by_id(self) -> dict[str, Clip]:
+        """The same by their ids."""
+        return {clip.id: clip for clip in self.clips}
+
     def split(self, name: str) -> list[Clip]:
         """The clips of one split; empty if there is none of that name."""
         if name not in SPLITS:
             raise InputError(f"split has to be one of {', '.join(SPLITS)}, not {name!r}")
         return [clip for clip in self.clips if clip.split == name]
+
+    def dances(self, name: str) -> list[Clip]:
+        """The clips of one split that are no portraits."""
+        return [clip for clip in self.split(name) if not clip.portrait]
+
+    def portraits(self, name: str) -> dict[str, Clip]:
+        """The portraits of one split by source."""
+        return {clip.source: clip for clip in self.split(name) if clip.portrait}
 
     @abstractmethod
     def read_rows(self) -> tuple[list[Clip], list[str]]:

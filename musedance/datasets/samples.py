@@ -55,7 +55,8 @@ class ClipSamples(Dataset[Sample], ABC):
         self, reader: Reader, split: str = "train", seed: int = 0, max_failure_share: float = MAX_FAILURE_SHARE
     ) -> None:
         self.reader, self.seed = reader, seed
-        self.clips = reader.dataset.split(split)
+        self.clips = reader.dataset.dances(split)
+        self.portraits = reader.dataset.portraits(split)
         self.max_failures = FailureLog(len(self.clips), max_failure_share).most
         if not self.clips:
             raise InputError(f"{reader.dataset.path} has no clips in its split {split!r}")
@@ -65,6 +66,9 @@ class ClipSamples(Dataset[Sample], ABC):
                     f"clip {clip.id} has {clip.fps:g} frames per second, the model {reader.spec.fps:g}: "
                     f"prepare the dataset for this model"
                 )
+            portrait = self.portraits.get(clip.source, clip)
+            if reader.spec.canvas(portrait) != reader.spec.canvas(clip):
+                raise InputError(f"portrait {portrait.id} has another shape than clip {clip.id}: crop one of them")
         self.buckets = self._buckets()
 
     @property
@@ -79,6 +83,11 @@ class ClipSamples(Dataset[Sample], ABC):
         Raises:
             UnreadableClip: a file cannot be read.
         """
+
+    def draw_portrait(self, clip: Clip, generator: np.random.Generator) -> tuple[Clip, int]:
+        """The portrait of the clip's dancer and any of its frames."""
+        portrait = self.portraits[clip.source]
+        return portrait, int(generator.integers(portrait.num_frames))
 
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self.buckets.values())

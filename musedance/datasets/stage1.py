@@ -49,8 +49,13 @@ class Stage1Samples(ClipSamples):
 
     def read(self, clip: Clip, generator: np.random.Generator) -> dict[str, Any]:
         i, j = draw_pair(clip.num_frames, self.window, generator)
-        reference, target = self.reader.pictures(clip, [i, j])
-        densepose = self.reader.densepose(clip, i)
+        if clip.source in self.portraits:
+            shown, i = self.draw_portrait(clip, generator)
+            reference, target = self.reader.pictures(shown, [i])[0], self.reader.pictures(clip, [j])[0]
+        else:
+            shown = clip
+            reference, target = self.reader.pictures(clip, [i, j])
+        densepose = self.reader.densepose(shown, i)
         nothing = torch.zeros(*self.reader.spec.canvas(clip), 3, dtype=torch.uint8)
         return {
             "target": target,

@@ -79,7 +79,10 @@ class Stage2Samples(ClipSamples):
         start, has_motion = draw_window(clip.num_frames, spec, generator)
         source = self._by_source[clip.source, spec.canvas(clip)]
         others = [other for other in source if other.id != clip.id]
-        other, frame = draw_reference(clip, start, spec, others, generator)
+        if clip.source in self.portraits:
+            other, frame = self.draw_portrait(clip, generator)
+        else:
+            other, frame = draw_reference(clip, start, spec, others, generator)
 
         first = start - spec.num_motion_frames if has_motion else start
         numbers = [*range(first, start + spec.num_frames)]

@@ -81,7 +81,7 @@ class DatasetCases(Cases):
 
     Args:
         videos: the true videos, brought to what the model makes.
-        from_other_clip: the picture is the first frame of another clip of the same source, the next one.
+        from_other_clip: the picture is the first frame of another clip of the same source; see `sibling`.
     """
 
     def __init__(self, videos: DatasetVideos, from_other_clip: bool = False) -> None:
@@ -159,12 +159,15 @@ class PictureCases(Cases):
 
 
 def sibling(clips: Iterable[Clip], clip: Clip) -> Clip:
-    """Of some clips the next one of the same source, and after the last the first.
+    """Of some clips the portrait of the same source, or else the next, and after the last the first.
 
     Raises:
         InputError: there is none.
     """
     siblings = [other for other in clips if other.source == clip.source]
+    portraits = [other for other in siblings if other.portrait]
+    if portraits:
+        return portraits[0]
     if len(siblings) < 2:
         raise InputError(f"clip {clip.id} is the only one of its source: no reference picture from another one")
     return siblings[(siblings.index(clip) + 1) % len(siblings)]

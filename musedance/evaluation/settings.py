@@ -64,7 +64,7 @@ class TestSet:
         if (self.clips is not None and self.clips < 1) or (self.num_frames is not None and self.num_frames < 2):
             raise InputError(f"at least 1 clip and 2 frames are needed, not {self.clips} and {self.num_frames}")
         dataset = open_dataset(self.data)
-        clips = dataset.split(self.split)
+        clips = dataset.dances(self.split)
         if self.clips is not None:
             clips = spread(clips, self.clips)
         spec = None if model is None else ClipSpec.of_model(model)

@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from musedance.conditions.densepose import PART_COLOURS
+from musedance.datasets.clip import Clip
 from musedance.datasets.encode import Encoders
 from musedance.datasets.reader import read_pictures
 from musedance.errors import InputError
@@ -67,20 +68,21 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
 
 
 def _pairs(videos: DatasetVideos, count: int) -> list[tuple[tuple[str, int], tuple[str, int], tuple[str, int]]]:
-    """(target, its reference, another character's), each a clip and a frame."""
+    """(target, its reference, another character's), each a clip and a frame; portraits where there are some."""
     rng, clips = np.random.default_rng(0), list(videos.clips.values())
     pairs = []
     for number in range(count):
         clip = clips[number % len(clips)]
         others = [other for other in clips if other.source != clip.source]
         wrong = others[int(rng.integers(len(others)))]
-        frames = [int(rng.integers(videos.length(c.id))) for c in (clip, clip, clip)]
-        pairs.append(tuple(zip((clip.id, reference_of(videos, clip), wrong.id), frames, strict=True)))
+        names = (clip.id, reference_of(videos, clip), reference_of(videos, wrong))
+        frames = [int(rng.integers(videos.dataset.by_id[name].num_frames)) for name in names]
+        pairs.append(tuple(zip(names, frames, strict=True)))
     return pairs  # type: ignore[return-value]
 
 
 def _picture(videos: DatasetVideos, name: str, frame: int) -> Tensor:
-    return torch.from_numpy(videos.pictures(videos.clips[name], [frame]))
+    return torch.from_numpy(videos.pictures(videos.dataset.by_id[name], [frame]))
 
 
 def _errors(
@@ -106,18 +108,17 @@ def background_psnr(videos: DatasetVideos, name: str, made: np.ndarray, referenc
     clip, length = videos.clips[name], len(made)
     canvas = (made.shape[1], made.shape[2])
     numbers = list(range(length))
-    covered = _covered(videos, reference, [0], canvas) | _covered(videos, name, numbers, canvas)
+    covered = _covered(videos, videos.dataset.by_id[reference], [0], canvas) | _covered(videos, clip, numbers, canvas)
     free = ~binary_dilation(covered, iterations=MARGIN)
     true = videos.pictures(clip, numbers, canvas)
     error = np.mean((made[:, free].astype(np.float64) - true[:, free]) ** 2) / 255**2
     return float(-10 * np.log10(max(error, 1e-10)))
 
 
-def _covered(videos: DatasetVideos, name: str, frames: list[int], canvas: tuple[int, int]) -> np.ndarray:
+def _covered(videos: DatasetVideos, clip: Clip, frames: list[int], canvas: tuple[int, int]) -> np.ndarray:
     """(H, W) bool: where the dancer is in some frame."""
-    clip = videos.clips[name]
     if not clip.densepose:
-        raise InputError(f"clip {name} has no DensePose video: where its dancer is cannot be known")
+        raise InputError(f"clip {clip.id} has no DensePose video: where its dancer is cannot be known")
     drawn = read_pictures(videos.dataset, clip, "densepose", frames, canvas, Image.Resampling.NEAREST).numpy()
     return (drawn != PART_COLOURS[0]).any(-1).any(0)
 
@@ -133,11 +134,11 @@ def retrieval_finding(
         true: the true ones.
         least: see `Finding`.
     """
-    sources = {clip.source: clip.id for clip in videos.clips.values()}
+    sources = {clip.source: reference_of(videos, clip) for clip in videos.clips.values()}
 
     @cache
     def picture(name: str) -> np.ndarray:
-        return videos.pictures(videos.clips[name], [0])[0]
+        return videos.pictures(videos.dataset.by_id[name], [0])[0]
 
     among = min(AMONG, len(sources))
     rng = np.random.default_rng(0)

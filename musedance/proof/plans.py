@@ -81,12 +81,12 @@ def every_genre(videos: DatasetVideos, genres: Sequence[str], references: int, s
 
 
 def reference_of(videos: DatasetVideos, clip: Clip) -> str:
-    """The clip whose first frame is the picture: the next one of the same source.
+    """The clip whose first frame is the picture: a portrait, or else the next one of the same source.
 
     Raises:
         InputError: there is none.
     """
-    return sibling(videos.clips.values(), clip).id
+    return sibling([*videos.clips.values(), *videos.dataset.portraits(clip.split).values()], clip).id
 
 
 def _text(videos: DatasetVideos, clip: Clip) -> str:

@@ -73,7 +73,7 @@ def prove(settings: Settings, exam: Exam, output: Path) -> tuple[list[Finding], 
     films = Films(studio, exam.sampling, output)
 
     own, swapped = own_takes(videos), other_beats(videos, exam.swapped)
-    shown = read_windows(exam.learned, exam.learned.split("train"), frames)
+    shown = read_windows(exam.learned, exam.learned.dances("train"), frames)
     findings = reference_findings(studio.pipeline, videos, exam.pairs)
     made = films.of("own", videos, own)
     footage = {name: videos.read(name).frames for name in videos.ids}
@@ -171,7 +171,7 @@ def _lasting(
     takes = [replace(take, id=f"long_{take.music}") for take in own_takes(videos)]
     frames = films.of("long", videos, takes)
     made = {take.music: frames[take.id] for take in takes}
-    pictures = {t.music: videos.pictures(videos.clips[t.picture], [0])[0] for t in takes}
+    pictures = {t.music: videos.pictures(videos.dataset.by_id[t.picture], [0])[0] for t in takes}
     true = {name: videos.read(name).frames for name in made}
     fps = next(iter(videos.clips.values())).fps
     sources = {name: videos.clips[name].source for name in made}

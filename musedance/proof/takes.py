@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from musedance.datasets.clip import Clip
 from musedance.evaluation.cases import Case, Cases, Inputs
 from musedance.evaluation.footage import DatasetVideos, Facts
 
@@ -51,11 +52,14 @@ class Takes(Cases):
         own = self.videos.facts(take.beats)
         track = self.videos.clips[take.beats].track
         facts = Facts(prompt=take.prompt, groups=self.videos.facts(take.music).groups, track=track, beats=own.beats)
-        canvas = self.videos.canvas(self.videos.clips[take.picture])
+        canvas = self.videos.canvas(self._shown(take))
         return Case(take.id, facts, self.videos.length(take.music), canvas, noise=take.noise)
 
     def inputs(self, name: str) -> Inputs:
         take, case = self.takes[name], self.cases[name]
-        picture = self.videos.pictures(self.videos.clips[take.picture], [0], case.canvas)[0]
+        picture = self.videos.pictures(self._shown(take), [0], case.canvas)[0]
         beats = np.array(case.facts.beats or (), np.float64)
         return Inputs(Image.fromarray(picture), self.videos.sound(take.music), None, beats)
+
+    def _shown(self, take: Take) -> Clip:
+        return self.videos.dataset.by_id[take.picture]

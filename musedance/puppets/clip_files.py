@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -15,10 +17,12 @@ from musedance.media.audio import Audio
 from musedance.media.lossless import write_lossless
 from musedance.media.video_writer import VideoWriter
 from musedance.puppets.performance import Performance
+from musedance.puppets.pose import AT_EASE, Pose
 from musedance.puppets.scene import JOINTS
 
 AUDIO_RATE = 16000  # Hz; what the music encoder hears
 FOLDERS = ("clips", "densepose", "truth")
+PORTRAIT_FRAMES, STANDS = 2, "stands still"
 
 
 def write_clip(folder: Path, split: str, source: str, performance: Performance, number: int) -> Clip:
@@ -27,34 +31,50 @@ def write_clip(folder: Path, split: str, source: str, performance: Performance, 
     Returns:
         Its row.
     """
-    world, name = performance.world, f"{source}-{number}"
+    world = performance.world
     start = performance.starts[number] / world.fps
     end = start + world.clip_seconds
-    times = start + np.arange(world.num_frames) / world.fps
-    drawn = [performance.scene.draw(performance.choreography.pose(float(time))) for time in times]
+    poses = [performance.choreography.pose(start + frame / world.fps) for frame in range(world.num_frames)]
+    told = {
+        "caption": performance.choreography.caption(start, end),
+        "timeline": tuple(
+            Span(float(span["start"]), float(span["end"]), str(span["text"]))
+            for span in performance.choreography.timeline(start, end)
+        ),
+    }
+    return _write(folder, f"{source}-{number}", performance, start, poses, split=split, source=source, **told)
 
+
+def write_portrait(folder: Path, split: str, source: str, performance: Performance) -> Clip:
+    """The same for `PORTRAIT_FRAMES` frames in which the dancer stands at ease."""
+    end = PORTRAIT_FRAMES / performance.world.fps
+    told = {"caption": STANDS, "timeline": (Span(0.0, end, STANDS),), "portrait": True}
+    poses = [AT_EASE] * PORTRAIT_FRAMES
+    return _write(folder, f"{source}-portrait", performance, 0.0, poses, split=split, source=source, **told)
+
+
+def _write(
+    folder: Path, name: str, performance: Performance, start: float, poses: Sequence[Pose], **known: Any
+) -> Clip:
+    """The files of the frames from `start` (s of the source), and the row, of which some is known already."""
+    world, end = performance.world, start + len(poses) / performance.world.fps
+    drawn = [performance.scene.draw(pose) for pose in poses]
     music = Audio(performance.track.samples[None], performance.track.sampling_rate)
     music = Audio(music.mono(AUDIO_RATE)[None], AUDIO_RATE).cut(start, end)
     clip = Clip(
         file_name=f"clips/{name}.mp4",
         id=name,
-        split=split,
-        source=source,
-        track=source,
+        track=known["source"],
         source_start=start,
         track_start=start,
         beats=tuple(float(beat) for beat in performance.track.beats),
-        num_frames=world.num_frames,
+        num_frames=len(poses),
         fps=world.fps,
         width=world.width,
         height=world.height,
-        caption=performance.choreography.caption(start, end),
-        timeline=tuple(
-            Span(float(span["start"]), float(span["end"]), str(span["text"]))
-            for span in performance.choreography.timeline(start, end)
-        ),
         densepose=f"densepose/{name}.mp4",
         truth=f"truth/{name}.safetensors",
+        **known,
     )
     with VideoWriter(
         folder / clip.file_name,

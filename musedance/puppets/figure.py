@@ -47,7 +47,8 @@ class Piece:
 class Character:
     """Someone who dances: its kind, its build, its pieces, and how they are outlined.
 
-    `line` is the outline's width in figure heights, `ink` how bright it is against what it surrounds.
+    `line` is the outline's width in figure heights, `ink` how bright it is against what it surrounds. Who is `centred`
+    stands in the middle of the picture, always as large, and faces the viewer.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Character:
     pieces: tuple[Piece, ...]
     line: float
     ink: float
+    centred: bool = False
 
 
 def capsule(length: float, start: float, end: float) -> Region:

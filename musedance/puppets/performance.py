@@ -40,6 +40,7 @@ class World:
         moves: which of `MOVES` are danced; all if not given. In breaks of the music dancers freeze all the same.
         genres: which of `GENRES` are played; all if not given.
         bpm: the slowest and the fastest tempo, 70 to 160, the same for all genres; what is usual in each if not given.
+        portraits: whether each source has a portrait of its dancer, standing at ease, beside its clips.
 
     Raises:
         InputError: a value is out of range.
@@ -56,6 +57,7 @@ class World:
     moves: tuple[str, ...] | None = None
     genres: tuple[str, ...] | None = None
     bpm: tuple[float, float] | None = None
+    portraits: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:

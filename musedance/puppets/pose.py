@@ -61,6 +61,10 @@ class Pose:
         return Pose(**{name: _between(getattr(self, name), getattr(target, name), weight) for name in names})
 
 
+AT_EASE = Pose(left_hand=(0.6, -0.72, 0.12), right_hand=(0.6, -0.72, 0.12))
+"""Every limb can be seen."""
+
+
 def _between(a: Any, b: Any, weight: float) -> Any:
     """Numbers or vectors."""
     if isinstance(a, tuple):

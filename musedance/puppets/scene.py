@@ -17,6 +17,7 @@ from musedance.puppets.skeleton import JOINTS, Body, place
 
 __all__ = ["JOINTS", "KINDS", "Drawn", "Scene"]
 
+FLOOR, TALL = 0.91, 0.74  # of the picture's height: where who is centred stands, and how tall
 _DOWNWARDS = 0.22  # how far what is nearer to the viewer lies lower in the picture, as a share of its distance
 _FACE = 0.25  # of a unit vector: how far a face may turn aside before its joints are hidden
 _SEEN = {joint: np.isin(np.arange(25), labels_at(joint)) for joint in JOINTS}
@@ -89,6 +90,8 @@ class Scene:
         tall = min(0.66 + 0.1 * rng.random(), 0.72 * width / height)
         aside = 0.06 * (rng.random() - 0.5) * width / height
         turn, shaded = 0.9 * (rng.random() - 0.5), bool(rng.integers(6))
+        if character.centred:
+            floor, tall, aside, turn = FLOOR, min(TALL, 0.72 * width / height), 0.0, 0.0
         scenery = draw_background(rng, height, width, floor=floor, kind=background)
         scale = tall * height / character.build.height
         feet = (width / 2 + aside * height, floor * height)

@@ -15,7 +15,7 @@ LINE, INK = 0.014, 0.62  # of the outline, in figure heights and brightness
 
 
 def doll(rng: np.random.Generator) -> Character:
-    """A person as a toy: skin, hair, a shirt with or without sleeves, trousers or shorts, shoes."""
+    """A person as a toy: skin, hair, a shirt with long sleeves, trousers, shoes."""
     build = Build(
         leg=0.31, arm=0.27, torso=0.3, head=0.31, face=0.15, neck=-0.01, shoulder=0.12, hip=0.065, foot=0.085,
         eye_height=0.42, eye_gap=0.42, shoulder_height=0.84,
@@ -23,10 +23,9 @@ def doll(rng: np.random.Generator) -> Character:
     skin, hair = plain(SKINS[int(rng.integers(len(SKINS)))]), plain(HAIR[int(rng.integers(len(HAIR)))])
     shirt, trousers = plain(random_colour(rng, low=0.5)), plain(random_colour(rng, low=0.3))
     shoes = plain(random_colour(rng, low=0.2))
-    sleeves, long = bool(rng.integers(2)), bool(rng.integers(2))
     t, h, r = build.torso, build.head, build.face
-    lower_arm = layered(shirt, (above(0.85 * build.arm / 2), skin)) if sleeves else skin
-    pieces = limbs(build, _limbs(shirt, lower_arm, trousers, trousers if long else skin, shoes))
+    lower_arm = layered(shirt, (above(0.85 * build.arm / 2), skin))
+    pieces = limbs(build, _limbs(shirt, lower_arm, trousers, trousers, shoes))
     body = outline(((-0.08, 0.0), (-0.075, 0.09), (0.0, 0.13), (0.5 * t, 0.13), (0.9 * t, 0.125), (t, 0.06)), 0.02)
     pieces.append(trunk_piece(build, body, layered(shirt, (below(0.18 * t), trousers))))
     fringe = 0.66 + 0.1 * rng.random()
@@ -35,7 +34,7 @@ def doll(rng: np.random.Generator) -> Character:
     if rng.integers(2):  # long hair, behind the head
         back = head_shape(h, 1.2 * r, -0.1 * h, 1.05 * h, ellipse(0.5 * h, 1.18 * r, 0.56 * h), hair, depth=0.0)
         pieces.append(on_head((0, 0, -0.3 * r), (0, h, -0.3 * r), back))
-    return Character("doll", build, tuple(pieces), LINE, INK)
+    return Character("doll", build, tuple(pieces), LINE, INK, centred=True)
 
 
 def teddy(rng: np.random.Generator) -> Character:
@@ -52,7 +51,7 @@ def teddy(rng: np.random.Generator) -> Character:
     snout = (ellipse(0.3 * h, 0.5 * r, 0.17 * h), light), (ellipse(0.38 * h, 0.19 * r, 0.06 * h), BLACK)
     pieces.append(head_piece(build, ellipse(0.5 * h, r, 0.5 * h), layered(fur, *snout, *_face(build, mouth=None))))
     pieces += [_ear(build, side, fur) for side in (-1.0, 1.0)]
-    return Character("teddy", build, tuple(pieces), LINE, INK)
+    return Character("teddy", build, tuple(pieces), LINE, INK, centred=True)
 
 
 def _limbs(upper_arm: Texture, lower_arm: Texture, upper_leg: Texture, lower_leg: Texture, shoe: Texture) -> LimbStyle:

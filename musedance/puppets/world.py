@@ -18,7 +18,7 @@ from musedance.datasets.folder import write_dataset
 from musedance.errors import InputError
 from musedance.files import appearing_folder
 from musedance.processes import end_with_parent
-from musedance.puppets.clip_files import FOLDERS, write_clip
+from musedance.puppets.clip_files import FOLDERS, write_clip, write_portrait
 from musedance.puppets.performance import CLIPS_PER_SOURCE, World, perform
 
 MAX_CLIPS = 10_000_000
@@ -35,7 +35,7 @@ def write_puppets(
     Args:
         output: the folder to make; nothing or an empty folder now. It appears when everything is in it.
         world: what the clips are like.
-        clips: how many.
+        clips: how many; portraits are not counted.
         split: the one that all clips are in; the usual three if not given.
         workers: processes; as many as there are cores if not given.
 
@@ -60,7 +60,7 @@ def write_puppets(
         with tqdm(total=clips, unit="clip", desc="puppets") as bar:
             for done in _in_processes(folder, world, splits, counts, min(workers or os.cpu_count() or 1, sources)):
                 rows += done
-                bar.update(len(done))
+                bar.update(sum(not row.portrait for row in done))
         write_dataset(folder, _info(world, clips), rows)
     return output
 
@@ -73,7 +73,8 @@ def split_of(index: int) -> str:
 def _write_source(folder: Path, world: World, index: int, split: str, clips: int) -> list[Clip]:
     performance = perform(world, index)
     source = f"puppet-{index:06d}"
-    return [write_clip(folder / split, split, source, performance, number) for number in range(clips)]
+    rows = [write_clip(folder / split, split, source, performance, number) for number in range(clips)]
+    return [*rows, write_portrait(folder / split, split, source, performance)] if world.portraits else rows
 
 
 def _in_processes(

@@ -106,9 +106,9 @@ def make_vae(dataset: Dataset, settings: BaseSettings, device: torch.device) -> 
     """Trained, with its PSNR (dB) on frames of other characters."""
     with seeded(settings.seed, torch.float32):
         vae = AutoencoderKL(**load_sections("tiny")["vae"])
-    frames = read_frames(dataset, dataset.split("train"), settings.vae.frames_per_clip)
+    frames = read_frames(dataset, dataset.dances("train"), settings.vae.frames_per_clip)
     train_vae(vae, frames, settings.vae, device, settings.seed)
-    return vae, reconstruction_psnr(vae, read_frames(dataset, dataset.split("validation"), 4))
+    return vae, reconstruction_psnr(vae, read_frames(dataset, dataset.dances("validation"), 4))
 
 
 def save_base(

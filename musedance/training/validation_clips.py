@@ -24,7 +24,7 @@ class Example:
     """A held-out clip as the pipeline is given it, and what it is compared with.
 
     Attributes:
-        reference: the clip's first frame, on its canvas.
+        reference: the clip's first frame, or its dancer's portrait, on the clip's canvas.
         densepose: that frame's DensePose picture; stage 1 only, `None` if the clip has none.
         sound: the whole clip's; silence in stage 1, which does not hear it.
         bpm: of the whole track, where to look for the excerpt's tempo; `None` if the row does not tell.
@@ -45,9 +45,9 @@ class Example:
 class HeldOutClips:
     """A few clips of the validation split, the same ones throughout a run, spread evenly over the split.
 
-    The reference is the clip's first frame. In stage 2 the true frames are the first K, so that each video begins as
-    the dancer of the reference stands. In stage 1 the true frame is the one half a second later: the mean distance of
-    the two frames of a training pair at the paper's window of one second.
+    The reference is the dancer's portrait, or else the clip's first frame. In stage 2 the true frames are the first K,
+    so that each video begins as the dancer of the first frame stands. In stage 1 the true frame is the one half a
+    second later: the mean distance of the two frames of a training pair at the paper's window of one second.
 
     Args:
         dataset: from `open_dataset`.
@@ -64,7 +64,8 @@ class HeldOutClips:
         self.spec, self.stage = spec, stage
         self.numbers = [round(spec.fps / 2)] if stage == 1 else list(range(spec.num_frames))  # the true frames
         self._reader = FileReader(dataset, spec, backend=backend)
-        found = [clip for clip in dataset.split(SPLIT) if clip.num_frames > self.numbers[-1]]
+        self._portraits = dataset.portraits(SPLIT)
+        found = [clip for clip in dataset.dances(SPLIT) if clip.num_frames > self.numbers[-1]]
         count = min(count, len(found))
         self.clips = [found[place * len(found) // count] for place in range(count)]
         for clip in self.clips:
@@ -80,17 +81,18 @@ class HeldOutClips:
         Raises:
             UnreadableClip: it cannot be read.
         """
-        first, *frames = self._reader.pictures(clip, [0, *self.numbers]).numpy()
-        densepose = self._reader.densepose(clip, 0) if self.stage == 1 else None
+        shown = self._portraits.get(clip.source, clip)
+        frames = self._reader.pictures(clip, self.numbers).numpy()
+        densepose = self._reader.densepose(shown, 0) if self.stage == 1 else None
         # As long as its frames are, so that nothing is left for the pipeline to find fault with.
         sound = self._silence() if self.stage == 1 else read_sound(self._reader.dataset, clip).cut(0, clip.duration)
         return Example(
-            reference=Image.fromarray(first),
+            reference=Image.fromarray(self._reader.pictures(shown, [0]).numpy()[0]),
             densepose=None if densepose is None else Image.fromarray(densepose.numpy()),
             sound=sound,
             bpm=tempo(clip),
             prompt=window_text(clip, self.numbers[0], len(self.numbers)),
-            frames=np.stack(frames),
+            frames=frames,
             times=[number / self.spec.fps for number in self.numbers],
         )
 

@@ -152,6 +152,8 @@ def test_keys_that_are_not_ours_are_left_out_and_optional_ones_may_be_absent() -
         ({"width": "640"}, "width has to be a int"),
         ({"fps": "12"}, "fps has to be a float"),
         ({"densepose": None}, "densepose has to be a str"),
+        ({"portrait": 1}, "portrait has to be a bool"),
+        ({"portrait": None}, "portrait has to be a bool"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
@@ -160,7 +162,7 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", sorted(set(ROW) - {"densepose", "truth"}))
+@pytest.mark.parametrize("key", sorted(set(ROW) - {"densepose", "truth", "portrait"}))
 def test_a_missing_key_is_named(key: str) -> None:
     with pytest.raises(InputError, match=f"no {key}"):
         Clip.from_json(json.dumps({name: value for name, value in ROW.items() if name != key}))

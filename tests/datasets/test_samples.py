@@ -1,5 +1,6 @@
 """What is drawn of a clip and what comes of it, looked at in the pictures and the sound themselves."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -84,6 +85,56 @@ def test_stage_1_reads_the_two_frames_and_the_mask_of_the_reference(
         labels = read_densepose_labels(content["densepose"].numpy())
         if clip.densepose:  # it begins where the block of that frame does
             assert np.flatnonzero(labels.any(axis=0)).tolist() == list(range(drawn[0], min(64, drawn[0] + 14)))
+
+
+@pytest.fixture(scope="module")
+def with_portrait(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """The dataset with clip 1 as the portrait of the source alpha, whose other clips are 0 and 2."""
+    folder = shutil.copytree(dataset_folder, tmp_path_factory.mktemp("portrait") / "data")
+    clips = [replace(clip, portrait=clip.id == "clip-01") for clip in DatasetFolder(folder).clips]
+    write_dataset(folder, {}, clips)
+    return DatasetFolder(folder)
+
+
+def test_stage_1_takes_references_from_the_portrait(with_portrait: DatasetFolder, read_index: ReadIndex) -> None:
+    samples = Stage1Samples(FileReader(with_portrait, SPEC))
+    assert [clip.id for clip in samples.clips] == ["clip-00", "clip-02", "clip-03", "clip-04", "clip-05"]
+    shown = set()
+    for epoch in range(20):
+        key = SampleKey(epoch % 5, epoch)
+        content = samples[key].content
+        number, frame = read_index(content["reference"].numpy())
+        own = int(samples.clips[key.clip].id[-2:])
+        assert read_index(content["target"].numpy())[0] == own
+        assert number == (1 if own < 3 else own)
+        if own < 3:
+            labels = read_densepose_labels(content["densepose"].numpy())
+            assert content["has_densepose"]
+            assert np.flatnonzero(labels.any(axis=0)).tolist() == list(range(frame, min(64, frame + 14)))
+            shown.add(frame)
+    assert len(shown) > 4  # any frame of it
+
+
+def test_stage_2_takes_references_from_the_portrait(
+    with_portrait: DatasetFolder, tiny_folder: Path, read_index: ReadIndex
+) -> None:
+    extractor = ASTFeatureExtractor.from_pretrained(tiny_folder / "feature_extractor")
+    samples = Stage2Samples(FileReader(with_portrait, SPEC, extractor))
+    for epoch in range(12):
+        content = samples[SampleKey(epoch % 5, epoch)].content
+        own = int(samples.clips[epoch % 5].id[-2:])
+        source = {0: {1}, 2: {1}, 3: {3, 4}, 4: {3, 4}, 5: {5}}[own]
+        assert read_index(content["reference"].numpy())[0] in source
+        assert {read_index(frame)[0] for frame in content["target"].numpy()} == {own}
+
+
+def test_a_portrait_has_the_shape_of_the_clips(with_portrait: DatasetFolder) -> None:
+    with_portrait.clips[1] = replace(with_portrait.clips[1], width=128)
+    try:
+        with pytest.raises(InputError, match="portrait clip-01 has another shape than clip clip-00"):
+            Stage1Samples(FileReader(with_portrait, SPEC))
+    finally:
+        del with_portrait.clips  # read again
 
 
 def test_a_sample_depends_on_its_key_alone(stage2: Stage2Samples) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from musedance.datasets.shards import open_dataset
 from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
-from musedance.evaluation.cases import PICTURES, SOUNDS, DatasetCases, PictureCases, files_in
+from musedance.evaluation.cases import PICTURES, SOUNDS, DatasetCases, PictureCases, files_in, sibling
 from musedance.evaluation.footage import DatasetVideos
 from musedance.media.video_writer import VideoWriter
 
@@ -60,6 +60,15 @@ def test_the_picture_may_come_from_another_clip_of_the_source(videos: DatasetVid
         assert np.array_equal(cases.reference(name), first[following])
         assert not np.array_equal(cases.reference(name), first[name])
         assert np.array_equal(cases.inputs(name).sound.samples, videos.sound(name).samples)  # its own music
+
+
+def test_the_picture_is_the_portrait_where_there_is_one(videos: DatasetVideos) -> None:
+    clips = [videos.clips[name] for name in videos.ids]
+    portrait = replace(clips[2], portrait=True)
+    others = [clip for clip in clips if clip.source == portrait.source and clip.id != portrait.id]
+    assert others
+    for clip in others:
+        assert sibling([*others, portrait], clip) is portrait
 
 
 def test_the_only_clip_of_a_source_has_no_other(puppet_data: Path, small_model: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is the same and what is another in the videos that a claim rests on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from musedance.datasets.tempo import tempo
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
+from musedance.evaluation.settings import TestSet
 from musedance.proof.plans import every_genre, every_move, other_beats, own_takes, reference_of
 from musedance.proof.takes import Take, Takes
 from musedance.puppets.moves import MOVES
+from musedance.puppets.world import write_puppets
 
-from .conftest import FRAMES, GENRES
+from .conftest import FRAMES, GENRES, world
 
 
 def far(one: float | None, other: float | None) -> bool:
@@ -27,6 +30,20 @@ def test_the_reference_is_another_clip_of_the_same_source(videos: DatasetVideos)
     for name, other in found.items():
         assert other != name and videos.clips[other].source == videos.clips[name].source
     assert set(found.values()) == set(videos.clips)  # each is a reference once
+
+
+def test_where_there_is_a_portrait_it_is_the_picture(tmp_path: Path) -> None:
+    folder = write_puppets(tmp_path / "data", replace(world(22), portraits=True), clips=8, split="test", workers=1)
+    dataset, videos = TestSet(str(folder)).open(None)
+    assert len(videos.ids) == 8 and not any(clip.portrait for clip in videos.clips.values())
+    takes = own_takes(videos)
+    made = Takes(videos, takes)
+    for take in takes:
+        portrait = dataset.portraits("test")[videos.clips[take.music].source]
+        assert take.picture == portrait.id
+        picture = videos.pictures(portrait, [0])[0]
+        assert np.array_equal(np.asarray(made.inputs(take.id).picture), picture)
+        assert not np.array_equal(videos.read(take.music).frames[0], picture)
 
 
 def test_own_takes_change_nothing_but_the_picture(videos: DatasetVideos) -> None:

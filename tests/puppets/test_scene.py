@@ -10,7 +10,7 @@ import pytest
 
 from musedance.puppets.moves import MOVES
 from musedance.puppets.parts import FOOT, HAND, HEAD, LOWER_ARM, LOWER_LEG, UPPER_ARM, UPPER_LEG, labels_at
-from musedance.puppets.pose import Pose
+from musedance.puppets.pose import AT_EASE, Pose
 from musedance.puppets.scene import JOINTS, KINDS, Drawn, Scene
 from musedance.puppets.styles import STYLES
 
@@ -51,7 +51,7 @@ def test_frames_are_what_they_say() -> None:
 
 
 # Arrays are the same on every machine: this is the sum that they have. It changes when the look of anything changes.
-CHECKSUM = "ec8fd116cc79defec04531f83f3a5ae496f6c91e3ce910ae6cc15babec9f2586"
+CHECKSUM = "0aa910d37b5e4140352539f59fc875774ff16f9e9744cb02eee43f19cbb9fcb7"
 
 
 def test_frames_are_the_same_everywhere() -> None:
@@ -80,6 +80,17 @@ def test_toys_are_drawn_where_they_are_named_and_nowhere_else() -> None:
     assert {scene(seed).character.kind for seed in range(60)} == set(KINDS) - {"doll", "teddy"}
     for kind in ("doll", "teddy"):
         assert scene(0, kind).character.kind == kind
+
+
+@pytest.mark.parametrize("kind", ["doll", "teddy"])
+def test_toys_stand_in_the_same_place_and_face_the_viewer(kind: str) -> None:
+    for seed in SEEDS:
+        frame = scene(seed, kind).draw(AT_EASE)
+        rows, columns = np.nonzero(frame.parts)
+        assert abs(columns.min() + columns.max() + 1 - frame.parts.shape[1]) <= 1
+        assert abs(rows.max() - 0.91 * frame.parts.shape[0]) < 4
+        mirrored = frame.parts[:, ::-1] > 0
+        assert (mirrored == (frame.parts > 0)).mean() > 0.99
 
 
 @pytest.mark.parametrize("kind", ["doll", "teddy"])

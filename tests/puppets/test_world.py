@@ -14,12 +14,14 @@ from safetensors import safe_open
 from musedance.conditions.densepose import read_densepose_labels
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import DatasetFolder
+from musedance.datasets.validate import validate
 from musedance.errors import InputError
 from musedance.media.audio import Audio, read_audio
 from musedance.media.video import VideoReader, probe
 from musedance.puppets.genres import GENRES
 from musedance.puppets.moves import MOVES
 from musedance.puppets.performance import CLIPS_PER_SOURCE, Performance, World, perform
+from musedance.puppets.pose import AT_EASE
 from musedance.puppets.scene import JOINTS, KINDS
 from musedance.puppets.world import split_of, write_puppets
 
@@ -136,6 +138,24 @@ def test_splits_share_no_source_and_no_track(folder: DatasetFolder) -> None:
         assert not (owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2])
     counts = [[split_of(index) for index in range(1000)].count(name) for name in ("train", "validation", "test")]
     assert counts == [900, 50, 50]
+
+
+def test_a_portrait_shows_the_dancer_at_ease_and_leaves_the_clips_as_they_are(
+    folder: DatasetFolder, tmp_path: Path
+) -> None:
+    other = DatasetFolder(write_puppets(tmp_path / "portraits", replace(WORLD, portraits=True), clips=10, workers=1))
+    made, plain = files_of(other.path), files_of(folder.path)
+    assert all(made[name] == content for name, content in plain.items() if name.endswith((".mp4", ".safetensors")))
+    for name in ("train", "validation", "test"):
+        assert [clip.id for clip in other.dances(name)] == [clip.id for clip in folder.split(name)]
+        (portrait,) = other.portraits(name).values()
+        assert portrait.source == other.dances(name)[0].source and portrait.caption == "stands still"
+        scene = source_of(portrait).scene
+        for part in ("video", "densepose"):
+            first, second = read_frames(other.locate(portrait, part))
+            assert np.abs(first.astype(int) - second).mean() < 1
+        assert np.abs(read_frames(other.locate(portrait))[0] - scene.draw(AT_EASE).picture.astype(float)).mean() < 6
+    assert validate(other, workers=1).problems == []
 
 
 def test_clips_of_a_source_lie_apart(folder: DatasetFolder) -> None:
