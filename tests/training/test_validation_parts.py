@@ -1,12 +1,15 @@
 """The parts of validation: which clips, what the pipeline is given of them, the scores, the contact sheet."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from musedance.datasets.folder import write_dataset
+from musedance.datasets.reader import FileReader
 from musedance.datasets.shard_writer import write_shards
 from musedance.datasets.shards import open_dataset
 from musedance.datasets.spec import ClipSpec
@@ -54,6 +57,23 @@ def test_shards_give_the_same(small_model, puppet_data, tmp_path):
     for plain, sharded in zip(*read, strict=True):
         assert (plain.frames == sharded.frames).all() and (plain.sound.samples == sharded.sound.samples).all()
         assert (plain.prompt, plain.bpm, plain.times) == (sharded.prompt, sharded.bpm, sharded.times)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_the_pipeline_is_given_the_portrait_where_there_is_one(stage, small_model, puppet_data, tmp_path):
+    data = shutil.copytree(puppet_data, tmp_path / "data")
+    dataset = open_dataset(data)
+    portrait = dataset.split("validation")[3]
+    write_dataset(data, dataset.info, [replace(clip, portrait=clip.id == portrait.id) for clip in dataset.clips])
+    dataset, spec = open_dataset(data), ClipSpec.of_model(small_model)
+    held_out = HeldOutClips(dataset, spec, stage=stage, count=9)
+    assert portrait.id not in {clip.id for clip in held_out.clips} and len(held_out.clips) == 3
+    shown = FileReader(dataset, spec).pictures(portrait, [0]).numpy()[0]
+    for clip in held_out.clips:
+        assert clip.source == portrait.source
+        example = held_out.read(clip)
+        assert (np.asarray(example.reference) == shown).all()
+        assert not (example.frames[0] == shown).all()
 
 
 def test_scores_of_known_differences():
