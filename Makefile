@@ -20,10 +20,9 @@ BUILT_IN := musedance/weights/tiny
 TINY := build/tiny
 TINY_MACHINE ?= cpu
 TINY_CONFIGS := configs/tiny$(if $(filter gpu,$(TINY_MACHINE)),/gpu)
-TINY_LAST := $(if $(filter gpu,$(TINY_MACHINE)),decay,further)
-TINY_WORLD := --moves-per-clip 1 --kinds person,person,person,cat,bear,carrot \
+TINY_WORLD := --moves-per-clip 1 --portraits --kinds doll,doll,teddy \
 	--backgrounds gradient,backdrop,clouds,stage --genres house,rock,hip-hop,waltz,latin,chiptune --bpm 80-140 \
-	--moves wave_right,side_step,kick_left,jump,bow,sway,jumping_jack,arm_swing
+	--moves wave_right,side_step,kick_left,point_left,sway,jumping_jack,arm_swing,bounce
 
 # Of a training whose folder the target is in: one that was cut short goes on from its last checkpoint.
 TINY_RUN = $(@D:%/model=%)
@@ -50,8 +49,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A step that was cut short goes on where it was.
-tiny-model: $(TINY)/$(TINY_LAST)/model/model_index.json
-	mkdir -p $(BUILT_IN) && cp -r $(TINY)/$(TINY_LAST)/model/. $(BUILT_IN)
+tiny-model: $(TINY)/stage2/model/model_index.json
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
@@ -65,12 +64,6 @@ $(TINY)/stage1/model/model_index.json: $(TINY)/base/model_index.json
 
 $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model $(TINY_TRAINING)
-
-$(TINY)/decay/model/model_index.json: $(TINY)/stage2/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_decay.yaml model=$(TINY)/stage2/model $(TINY_TRAINING)
-
-$(TINY)/further/model/model_index.json: $(TINY)/decay/model/model_index.json
-	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2_further.yaml model=$(TINY)/decay/model $(TINY_TRAINING)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
@@ -90,7 +83,7 @@ tiny-ablation: $(ABLATED:%=$(ABLATION)/%/model/model_index.json) $(TINY)/test/da
 
 $(ABLATION)/%/model/model_index.json: $(TINY)/stage1/model/model_index.json
 	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/stage1/model $(TINY_TRAINING) "modules=[$(subst _,$(COMMA),$*)]" \
-		steps=300 freeze_spatial=true optim.schedule=linear ema_decay=0.99 validation.every=0 checkpoint.every=100
+		steps=300 freeze_spatial=true ema_decay=0.99 validation.every=0 checkpoint.every=100
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -33,6 +33,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 from musedance.datasets.encode import encode_batch
+from musedance.latents import packing, scale_factor
 from musedance.models import MaskEncoder, MuseDanceNetworks, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.models.temporal import MotionModule
 from musedance.training.config import Stage1Config, Stage2Config, TrainingConfig
@@ -119,11 +120,10 @@ def make_networks(config: TrainingConfig, sections: dict[str, Any]) -> MuseDance
 def cached_batch(config: TrainingConfig, sections: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """A batch as it comes from a feature cache (docs/loading.md) with everything present; random numbers."""
     shapes, unet = Shapes.of(config, sections), sections["unet"]
-    n, channels, side = (
-        shapes.batch,
-        unet["in_channels"],
-        shapes.pixels // 2 ** (len(sections["vae"]["block_out_channels"]) - 1),
-    )
+    vae = sections["vae"]
+    packed = packing(unet["in_channels"], vae["latent_channels"])
+    n, channels = shapes.batch, unet["in_channels"]
+    side = shapes.pixels // scale_factor(len(vae["block_out_channels"]), packed)
     text = (n, sections["text_encoder"]["max_position_embeddings"], unet["cross_attention_dim"])
     frames = () if shapes.frames is None else (shapes.frames,)
 

@@ -19,7 +19,10 @@ from musedance.puppets.track import Track
 
 EXAMPLES = Path(__file__).parent
 TEMPI = (85.0, 140.0)  # BPM
-DANCES = (("dancer.png", "house", "a person waves with the right hand"), ("bear.png", "rock", "a bear takes a bow"))
+DANCES = (
+    ("dancer.png", "house", "a person waves with the right hand"),
+    ("teddy.png", "rock", "a bear does jumping jacks"),
+)
 SIDE, GAP, CURVE, LABEL = 84, 4, 60, 24  # pixels
 BACKGROUND, INK, FAINT, BEAT = (20, 22, 27), (240, 240, 240), (150, 154, 162), (255, 122, 24)
 SEED = 5

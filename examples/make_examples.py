@@ -14,7 +14,7 @@ import soxr
 from PIL import Image
 
 from musedance.puppets.compose import compose
-from musedance.puppets.pose import Pose
+from musedance.puppets.pose import AT_EASE
 from musedance.puppets.scene import Scene
 
 SIZE = 640  # pixels a side
@@ -22,12 +22,10 @@ RATE = 44100  # Hz
 BIT_RATE = 160_000
 WIDTH, WIDTH_DELAY = 0.25, 0.011  # of the stereo image: how loud the delayed copy is, and how late in seconds
 
-READY = Pose(left_hand=(0.55, 0.75, 0.2), right_hand=(0.85, -0.1, 0.3))  # one arm up, one out to the side
-
 PICTURES = {  # file: (seed, kind, background)
-    "dancer.png": (108, "person", "stage"),
-    "cat.png": (205, "cat", "backdrop"),
-    "bear.png": (207, "bear", "gradient"),
+    "dancer.png": (104, "doll", "stage"),
+    "doll.png": (101, "doll", "backdrop"),
+    "teddy.png": (106, "teddy", "gradient"),
 }
 TRACKS = {  # file: (seed, genre, bpm, seconds, first beat)
     "beat_120bpm.mp3": (48, "house", 120.0, 8.0, 0.0),
@@ -37,9 +35,9 @@ TRACKS = {  # file: (seed, genre, bpm, seconds, first beat)
 
 
 def draw(seed: int, kind: str, background: str) -> Image.Image:
-    """Someone ready to dance: (640, 640) RGB."""
+    """Someone at ease, as in the portraits that the built-in model has learned from: (640, 640) RGB."""
     scene = Scene.random(np.random.default_rng(seed), height=SIZE, width=SIZE, kind=kind, background=background)
-    return Image.fromarray(scene.draw(READY).picture)
+    return Image.fromarray(scene.draw(AT_EASE).picture)
 
 
 def play(seed: int, genre: str, bpm: float, seconds: float, first_beat: float) -> np.ndarray:

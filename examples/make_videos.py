@@ -19,8 +19,8 @@ SECONDS = 4.0
 COLOURS = 128
 FILMS = {  # file: (picture, track, its tempo, prompt)
     "dancer.gif": ("dancer.png", "beat_120bpm.mp3", 120.0, "a person waves with the right hand"),
-    "cat.gif": ("cat.png", "hip_hop_88bpm.mp3", 88.0, "a cat sways with raised arms"),
-    "bear.gif": ("bear.png", "waltz_132bpm.mp3", 132.0, "a bear does jumping jacks"),
+    "doll.gif": ("doll.png", "hip_hop_88bpm.mp3", 88.0, "a girl sways with raised arms"),
+    "teddy.gif": ("teddy.png", "waltz_132bpm.mp3", 132.0, "a bear does jumping jacks"),
 }
 
 

@@ -53,7 +53,8 @@ def small_sections() -> dict:
     sections["text_encoder"] |= {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1}
     sections["text_encoder"]["projection_dim"] = WIDTH
     sections["unet"] |= {"num_frames": 4, "sample_size": 4, "in_channels": 5, "out_channels": 5}
-    sections["unet"] |= {"block_out_channels": [WIDTH, 2 * WIDTH], "norm_num_groups": 4}
+    sections["unet"] |= {"block_out_channels": [WIDTH, 2 * WIDTH], "norm_num_groups": 4, "attention_head_dim": 2}
+    sections["unet"] |= {"down_block_types": ["CrossAttnDownBlock2D"] * 2, "up_block_types": ["CrossAttnUpBlock2D"] * 2}
     sections["unet"] |= {"music_dim": WIDTH, "condition_dim": WIDTH, "cross_attention_dim": WIDTH}
     sections["mask_encoder"] |= {"latent_channels": 5, "block_out_channels": [4, 8, 8, 8]}
     ast = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": WIDTH}

@@ -16,7 +16,7 @@ from musedance.puppets.world import write_puppets
 from musedance.weights.init import load_sections
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-WIDTH, FRAMES, PIXELS = 64, 3, 32
+WIDTH, FRAMES, PIXELS = 64, 3, 64
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def counting():
 
 @pytest.fixture(scope="module")
 def sections():
-    """The tiny size with one level of the UNet less."""
+    """The tiny size with a thinner UNet."""
     sections = load_sections("tiny")
     one = {"block_out_channels": [WIDTH], "down_block_types": ["CrossAttnDownBlock2D"]}
     sections["unet"] |= one | {"up_block_types": ["CrossAttnUpBlock2D"]}

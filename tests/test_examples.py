@@ -13,8 +13,8 @@ from musedance.conditions.beats import track_beats
 from musedance.media.audio import read_audio
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-PICTURES = ("bear.png", "cat.png", "dancer.png")
-FILMS = ("bear.gif", "cat.gif", "dancer.gif")
+PICTURES = ("dancer.png", "doll.png", "teddy.png")
+FILMS = ("dancer.gif", "doll.gif", "teddy.gif")
 BPM = {"beat_120bpm.mp3": 120, "hip_hop_88bpm.mp3": 88, "waltz_132bpm.mp3": 132}
 
 

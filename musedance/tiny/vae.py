@@ -41,7 +41,7 @@ class VaeTraining:
     frames_per_clip: int = 8
     lr: float = 1e-3
     edge_weight: float = 0.5
-    kl_weight: float = 1e-4
+    kl_weight: float = 3e-2
 
 
 def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device: torch.device, seed: int = 0) -> float:

@@ -15,9 +15,10 @@ from musedance.conditions.reference import picture_pixels
 from musedance.datasets.encode import Encoders, encode_batch
 from musedance.datasets.loader import make_loader
 from musedance.datasets.spec import ClipSpec
+from musedance.latents import encode_pixels
 from musedance.models import MuseDanceNetworks
 
-SPEC = ClipSpec(pixels=64 * 64, multiple=8, fps=12, num_frames=24, num_motion_frames=2)
+SPEC = ClipSpec(pixels=64 * 64, multiple=16, fps=12, num_frames=24, num_motion_frames=2)
 CPU = torch.device("cpu")
 
 
@@ -42,11 +43,11 @@ def encoders(tiny_folder: Path) -> Encoders:
 
 @torch.no_grad()
 def test_the_encoders_agree_with_the_pipeline(pipe: MuseDancePipeline, encoders: Encoders) -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (3, 40, 64, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     latents = encoders.latents(torch.from_numpy(frames))
     for frame, latent in zip(frames, latents, strict=True):
-        pixels = picture_pixels(Image.fromarray(frame), 40, 64, "crop")
-        assert torch.equal(latent[None], pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor)
+        pixels = picture_pixels(Image.fromarray(frame), 48, 64, "crop")
+        assert torch.equal(latent[None], encode_pixels(pipe.vae, pixels, pipe._packing))
     waveform = np.random.default_rng(0).uniform(-1, 1, 32000).astype(np.float32)
     music, positions = pipe._encode_music(waveform, 12)
     mel = mel_spectrogram(pipe.feature_extractor, waveform)
@@ -72,7 +73,8 @@ def test_the_networks_take_what_comes(
     loader = make_loader(dataset_folder, tiny_folder, stage=stage, batch_size=2, spec=SPEC)
     inputs = encode_batch(next(iter(loader)), CPU, encoders)
     latents, channels = inputs.pop("latents"), pipe.unet.config.in_channels
-    assert latents.shape == ((2, channels, 8, 8) if stage == 1 else (2, channels, 24, 8, 8))
+    side = 64 // pipe.vae_scale_factor
+    assert latents.shape == ((2, channels, side, side) if stage == 1 else (2, channels, 24, side, side))
     networks = MuseDanceNetworks(pipe.unet, pipe.reference_net, pipe.mask_encoder)
     with torch.no_grad():
         assert networks(latents, torch.tensor([10, 900]), **inputs).shape == latents.shape
@@ -80,7 +82,7 @@ def test_the_networks_take_what_comes(
         assert inputs["densepose"].shape == (2, 3, 64, 64) and inputs["densepose"].max() <= 1
     else:
         motion = inputs["motion_latents"]
-        assert motion.shape == (2, channels, 2, 8, 8)
+        assert motion.shape == (2, channels, 2, side, side)
         assert [bool(one.any()) for one in motion] == inputs["motion_mask"].tolist()
 
 

@@ -25,7 +25,7 @@ def test_the_example_runs(dataset_folder: Path, tiny_folder: Path, capsys: pytes
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     exec(code.replace("DATA", str(dataset_folder)).replace("MODEL", str(tiny_folder)), {})
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and "(2, 16, 24, 16, 16)" in lines[0] and "'motion_latents'" in lines[0]
+    assert len(lines) == 3 and "(2, 32, 24, 8, 8)" in lines[0] and "'motion_latents'" in lines[0]
 
 
 @pytest.mark.parametrize("stage", [1, 2])

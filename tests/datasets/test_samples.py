@@ -291,7 +291,7 @@ def test_what_does_not_fit_the_model_is_refused(dataset_folder: Path, dataset_co
 
 
 def test_the_models_own_spec_is_read_from_its_configs(tiny_folder: Path) -> None:
-    spec = ClipSpec(pixels=128 * 128, multiple=8, fps=12, num_frames=24, num_motion_frames=2, grid=6)
+    spec = ClipSpec(pixels=128 * 128, multiple=16, fps=12, num_frames=24, num_motion_frames=2, grid=6)
     assert ClipSpec.of_model(tiny_folder) == spec
     assert ClipSpec.of_model(tiny_folder, multiple=64, grid=1) == replace(spec, multiple=64, grid=1)
     for wrong in ({"multiple": 12}, {"multiple": 0}, {"grid": 0}):

@@ -40,7 +40,7 @@ def start(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = linked(tiny_folder, tmp_path_factory.mktemp("models") / "start")
     shutil.copy(tiny_folder / "model_index.json", folder)
     config = MuseDanceUNet.load_config(tiny_folder / "unet")
-    MuseDanceUNet.from_config(config, block_out_channels=[16, 32], norm_num_groups=4).save_pretrained(folder / "unet")
+    MuseDanceUNet.from_config(config, block_out_channels=[16], norm_num_groups=4).save_pretrained(folder / "unet")
     return folder
 
 
@@ -85,7 +85,7 @@ def test_folders_that_cannot_be_compared_are_refused(make: Make, tmp_path: Path)
         ([whole, make("start", stage=0)], "is of stage 0, not trained"),
         ([none, make("other", shift="conv_in")], "do not come from one stage 1 folder"),
         ([whole, make("longer", ("music",), num_frames=48)], "of 48 and 24 frames a segment"),
-        ([whole, make("larger", ("music",), sample_size=32)], "of 65536 and 16384 pixels"),
+        ([whole, make("larger", ("music",), sample_size=16)], "of 65536 and 16384 pixels"),
         ([whole, tmp_path / "nothing"], "does not exist"),
     ):
         with pytest.raises(InputError, match=words) as caught:
@@ -94,7 +94,7 @@ def test_folders_that_cannot_be_compared_are_refused(make: Make, tmp_path: Path)
         assert str(folders[-1]) in str(caught.value)
     with pytest.raises(InputError, match="compares two or more"):
         cumulative_rows([whole])
-    assert len(cumulative_rows([whole, music, make("still larger", stage=1, sample_size=32)])) == 3
+    assert len(cumulative_rows([whole, music, make("still larger", stage=1, sample_size=16)])) == 3
 
 
 def test_one_model_is_knocked_out_module_by_module(make: Make) -> None:

@@ -38,7 +38,7 @@ def linked(folder: Path, output: Path, **index: object) -> Path:
 def small_sections() -> dict:
     """The tiny size with thinner UNets and segments of 4 frames."""
     sections = load_sections("tiny")
-    sections["unet"] |= {"num_frames": 4, "block_out_channels": [16, 32], "norm_num_groups": 4}
+    sections["unet"] |= {"num_frames": 4, "block_out_channels": [16], "norm_num_groups": 4}
     return sections
 
 

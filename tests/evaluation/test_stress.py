@@ -55,7 +55,7 @@ def without_beat(whole: Path, tmp_path: Path) -> Path:
 def material(example_image: Path, example_track: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Two pictures of two kinds, two tracks of two genres."""
     folder, examples = tmp_path_factory.mktemp("material"), example_image.parent
-    for kind, picture in (("person", example_image), ("cat", examples / "cat.png")):
+    for kind, picture in (("person", example_image), ("bear", examples / "teddy.png")):
         (folder / "pictures" / kind).mkdir(parents=True)
         shutil.copy(picture, folder / "pictures" / kind)
     for genre, track in (("disco", example_track), ("waltz", examples / "waltz_132bpm.mp3")):
@@ -70,17 +70,17 @@ def test_every_subject_dances_to_every_track(whole: Path, material: tuple[str, .
     videos = {path.stem: path for path in (tmp_path / "report" / "videos" / "generated").glob("*.mp4")}
     assert set(videos) == {
         f"{subject}_{track}"
-        for subject in ("cat-cat", "person-dancer")
+        for subject in ("bear-teddy", "person-dancer")
         for track in ("disco-beat_120bpm", "waltz-waltz_132bpm")
     }
     assert {length_of(path) for path in videos.values()} == {18}
     report = report_of(tmp_path / "report")
     subjects, likeness, beats = report["tables"]
-    assert [row[:2] for row in subjects["rows"]] == [["cat", "2"], ["person", "2"]]
+    assert [row[:2] for row in subjects["rows"]] == [["bear", "2"], ["person", "2"]]
     assert likeness["head"] == beats["head"] == ["kind", "disco", "waltz"]
     scores = {row["id"]: row["scores"] for row in report["systems"][0]["videos"]}
     value = float(likeness["rows"][0][2].partition(",")[0])
-    assert value == pytest.approx(scores["cat-cat_waltz-waltz_132bpm"]["identity"], abs=1e-3)
+    assert value == pytest.approx(scores["bear-teddy_waltz-waltz_132bpm"]["identity"], abs=1e-3)
     assert report["summary"][0].startswith("Compared with a person too few tracks")
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Subjects by kind" in page and report["summary"][0] in page
@@ -88,10 +88,10 @@ def test_every_subject_dances_to_every_track(whole: Path, material: tuple[str, .
     assert len(report["provenance"]["images"]) == 2 and report["provenance"]["seconds"] == 1.5
 
     before = {path: path.stat().st_mtime_ns for path in videos.values()}
-    videos["cat-cat_disco-beat_120bpm"].unlink()
+    videos["bear-teddy_disco-beat_120bpm"].unlink()
     assert stress("subjects", *told) == 0  # what is there is not made again
     changed = {path.stem for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert changed == {"cat-cat_disco-beat_120bpm"}
+    assert changed == {"bear-teddy_disco-beat_120bpm"}
     assert report_of(tmp_path / "report")["tables"] == report["tables"]
 
 

@@ -27,11 +27,8 @@ TRAINING = {
     "stage2_24gb.yaml": Stage2Config,
     "tiny/stage1.yaml": Stage1Config,
     "tiny/stage2.yaml": Stage2Config,
-    "tiny/stage2_decay.yaml": Stage2Config,
-    "tiny/stage2_further.yaml": Stage2Config,
     "tiny/gpu/stage1.yaml": Stage1Config,
     "tiny/gpu/stage2.yaml": Stage2Config,
-    "tiny/gpu/stage2_decay.yaml": Stage2Config,
 }
 PROCESSES = {  # processes on this machine, of so many machines
     "one_gpu.yaml": (1, 1),

@@ -11,6 +11,7 @@ from transformers import CLIPTextModel
 
 from musedance import MaskEncoder, MuseDancePipeline, MuseDanceUNet, MusicEncoder, ReferenceNet
 from musedance.errors import InputError
+from musedance.latents import packing, scale_factor
 from musedance.weights.byte_tokenizer import byte_tokenizer
 from musedance.weights.check import check_folder
 from musedance.weights.init import init_folder, load_sections, split_unet_section, text_config
@@ -51,12 +52,12 @@ def test_the_folder_says_what_it_is_and_loads(tiny_folder: Path) -> None:
         12,
     )
     assert pipeline.unet.config.sample_size * pipeline.vae_scale_factor == 128
-    assert pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 16
+    assert 4 * pipeline.vae.config.latent_channels == pipeline.unet.config.in_channels == 32  # packed 2 x 2
     assert pipeline.text_encoder.config.eos_token_id == pipeline.tokenizer.eos_token_id
     scheduler = pipeline.scheduler.config
     assert (scheduler.prediction_type, scheduler.rescale_betas_zero_snr) == ("v_prediction", True)
     assert (scheduler.timestep_spacing, scheduler.clip_sample, scheduler.set_alpha_to_one) == ("trailing", False, True)
-    assert 10 < parameters(pipeline.unet) + parameters(pipeline.reference_net) < 14
+    assert 9 < parameters(pipeline.unet) + parameters(pipeline.reference_net) < 12
 
 
 def test_all_weights_are_finite_and_of_the_dtype_asked_for(tmp_path: Path) -> None:
@@ -127,13 +128,15 @@ def test_sd15_has_the_published_sizes() -> None:
 def test_sections_fit_together(size: str) -> None:
     sections = load_sections(size)
     unet, ast = sections["unet"], sections["music_encoder"]["ast_config"]
-    assert unet["in_channels"] == sections["vae"]["latent_channels"] == sections["mask_encoder"]["latent_channels"]
+    side = packing(unet["in_channels"], sections["vae"]["latent_channels"])
+    assert unet["in_channels"] == unet["out_channels"] == sections["mask_encoder"]["latent_channels"]
     assert unet["cross_attention_dim"] == sections["text_encoder"]["hidden_size"]
     assert unet["music_dim"] == ast["hidden_size"]
     extractor = sections["feature_extractor"]
     assert (extractor["num_mel_bins"], extractor["max_length"]) == (ast["num_mel_bins"], ast["max_length"])
     assert unet["num_frames"] / unet["fps"] * 100 < ast["max_length"]  # spectrogram frames are 10 ms apart
-    assert len(sections["vae"]["block_out_channels"]) == len(sections["mask_encoder"]["block_out_channels"])
+    levels = [len(sections[name]["block_out_channels"]) for name in ("vae", "mask_encoder")]
+    assert scale_factor(levels[0], side) == scale_factor(levels[1], 1)
 
 
 def test_the_yaml_files_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
