@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from musedance.device import has_bfloat16
 from musedance.errors import InputError
 from musedance.training.config import OptimConfig
 
@@ -66,16 +67,19 @@ def _make_muon(parameters: list[nn.Parameter], adam: dict[str, Any]) -> Optimize
     """
     try:
         from pytorch_optimizer import Muon
+
+        from musedance.training.muon import Float32Muon
     except ImportError as error:
         raise InputError(
             'optim.name=muon needs pytorch-optimizer: pip install "musedance[train]", or take optim.name=adamw'
         ) from error
+    kind = Muon if all(has_bfloat16(weight.device) for weight in parameters) else Float32Muon
     muon = {"lr": adam["lr"], "weight_decay": adam["weight_decay"]}
     groups = [
         {"params": [weight for weight in parameters if weight.ndim > 1], "use_muon": True, **muon},
         {"params": [weight for weight in parameters if weight.ndim < 2], "use_muon": False, **adam},
     ]
-    return Muon([group for group in groups if group["params"]], use_adjusted_lr=True)
+    return kind([group for group in groups if group["params"]], use_adjusted_lr=True)
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig, steps: int) -> LambdaLR:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from musedance import device as devices
 from musedance.errors import InputError
 from musedance.training.config import OptimConfig
 from musedance.training.optimizer import make_optimizer, make_schedule, restore_schedule, schedule_state
@@ -67,6 +68,25 @@ def test_muon_makes_a_matrix_of_each_step_whose_directions_are_equally_long(shap
     found, given = torch.linalg.svdvals(step), torch.linalg.svdvals(gradient.flatten(1))
     assert found.min() > 0.6 and found.max() < 1.3 and given.max() / given.min() > 5
     assert (step * gradient.flatten(1)).sum() < 0  # downwards
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_muon_multiplies_in_float32_where_bfloat16_is_emulated(instructions, monkeypatch):
+    """The Newton-Schulz iterations of Jordan et al. 2024 in float64; bfloat16 has three digits."""
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: instructions)
+    torch.manual_seed(0)
+    gradient, weight = torch.randn(8, 24), nn.Parameter(torch.zeros(8, 24))
+    optimizer = make_optimizer([weight], OptimConfig(name="muon", lr=1.0))
+    weight.grad = gradient.clone()
+    optimizer.step()
+    step = -weight.detach().double() / (0.2 * 24**0.5)
+
+    x = gradient.double() / gradient.double().norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    error = (step - x).abs().max().item()
+    assert error < 1e-5 if not instructions else 1e-4 < error < 0.05
 
 
 def test_muon_leaves_vectors_to_adam():
