@@ -9,7 +9,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 from accelerate.utils import DistributedType, ProjectConfiguration, set_seed
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
+from musedance.device import choose_device, has_bfloat16
 from musedance.errors import InputError
+from musedance.failures import complain
 from musedance.training.config import TrainingConfig
 from musedance.training.trackers import check_trackers
 
@@ -26,11 +28,12 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         InputError: the precision or the kind of parallelism cannot be had here.
     """
     check_trackers(config.log.trackers)
-    cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    device = choose_device("auto")
+    precision = _precision(config.memory.precision, device)
     try:
         accelerator = Accelerator(
-            cpu=cpu,
-            mixed_precision=config.memory.precision,
+            cpu=device.type == "cpu",
+            mixed_precision=precision,
             gradient_accumulation_steps=config.accumulation,
             log_with=list(config.log.trackers) or None,
             project_config=ProjectConfiguration(config.output, logging_dir=str(Path(config.output) / "tensorboard")),
@@ -44,11 +47,20 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         raise InputError(f"accelerate cannot start: {error}") from error
     _check_optimizer(config.optim.name, accelerator.distributed_type)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        _configure_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
+        _configure_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config, precision)
     elif accelerator.distributed_type == DistributedType.FSDP:
         _configure_fsdp(accelerator.state.fsdp_plugin)
+    if precision == "bf16" and device.type == "cpu" and not has_bfloat16(device) and accelerator.is_main_process:
+        complain("this CPU emulates bfloat16, many times slower than float32: take memory.precision=auto")
     set_seed(config.seed % 2**32)  # NumPy takes 32 bits
     return accelerator
+
+
+def _precision(asked: str, device: torch.device) -> str:
+    """What `auto` stands for on this machine; anything else as it is."""
+    if asked != "auto":
+        return asked
+    return "bf16" if has_bfloat16(device) else "no"
 
 
 def _check_optimizer(name: str, kind: DistributedType) -> None:
@@ -68,7 +80,7 @@ def _configure_fsdp(plugin: Any) -> None:
     plugin.mixed_precision_policy = MixedPrecisionPolicy()
 
 
-def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig) -> None:
+def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig, precision: str) -> None:
     """What DeepSpeed would otherwise take from a data loader and an optimizer of its own; autocast as everywhere else.
 
     Its "bf16" would cast the weights themselves, so that their moving average stood still: a step of 1e-5 is less than
@@ -76,12 +88,12 @@ def _configure_deepspeed(settings: dict[str, Any], config: TrainingConfig) -> No
     """
     if settings["zero_optimization"]["stage"] > 2:
         raise InputError("of DeepSpeed ZeRO stages 1 and 2 are supported; where the weights are too large, use FSDP2")
-    if config.memory.precision == "fp16":
+    if precision == "fp16":
         raise InputError("DeepSpeed's fp16 casts the weights themselves: set memory.precision=bf16")
     settings["train_micro_batch_size_per_gpu"] = config.batch_size
     settings["gradient_accumulation_steps"] = config.accumulation
     settings["gradient_clipping"] = config.optim.max_grad_norm
     settings["zero_allow_untested_optimizer"] = True
-    if config.memory.precision == "bf16":
+    if precision == "bf16":
         settings["bf16"] = {"enabled": False}
         settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}

@@ -101,7 +101,8 @@ class MemoryConfig:
     """`memory.*`: what trades memory, speed and precision.
 
     Attributes:
-        precision: no (float32), bf16 or fp16 autocast; the weights that are trained stay float32.
+        precision: no (float32), bf16 or fp16 autocast; the weights that are trained stay float32. auto is bf16 where
+            the hardware has it, else no.
         gradient_checkpointing: compute activations twice rather than keep them.
         attention: sdpa, xformers (CUDA), or math: sdpa without fused kernels, for short sequences on a CPU.
         compile: torch.compile of the repeated blocks.

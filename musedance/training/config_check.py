@@ -74,7 +74,7 @@ COMMON = {
     "optim.max_grad_norm": _above(0),
     "optim.schedule": _one_of("constant", "constant_with_warmup", "linear", "cosine", "polynomial"),
     "optim.warmup_steps": _at_least(0),
-    "memory.precision": _one_of("no", "bf16", "fp16"),
+    "memory.precision": _one_of("no", "bf16", "fp16", "auto"),
     "memory.attention": _one_of("sdpa", "xformers", "math"),
     "checkpoint.every": _at_least(1),
     "checkpoint.total_limit": _at_least(1),

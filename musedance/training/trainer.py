@@ -256,7 +256,7 @@ class Trainer:
         if self.config.data.cache is not None:
             return None
         dtypes = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-        dtype = dtypes[self.config.memory.precision]
+        dtype = dtypes[self.accelerator.mixed_precision]
         return Encoders.from_folder(self.model, self.spec.fps, self.accelerator.device, dtype)
 
 

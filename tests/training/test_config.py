@@ -205,7 +205,7 @@ BOUNDS = {
     "optim.max_grad_norm": (["0.1"], ["0", "inf", "nan"]),
     "optim.schedule": (["constant", "constant_with_warmup", "linear", "cosine", "polynomial"], ["step"]),
     "optim.warmup_steps": (["0"], ["-1"]),
-    "memory.precision": (["no", "bf16", "fp16"], ["fp32", "fp8"]),
+    "memory.precision": (["no", "bf16", "fp16", "auto"], ["fp32", "fp8"]),
     "memory.attention": (["sdpa", "xformers", "math"], ["flash"]),
     "checkpoint.every": (["1"], ["0"]),
     "checkpoint.total_limit": (["1"], ["0"]),
@@ -260,6 +260,7 @@ def test_every_key_has_bounds() -> None:
         (["optim.warmup_steps=10"], "optim.schedule is constant, which has no warm-up"),
         (["frozen_dtype=bfloat16", "memory.precision=no"], "memory.precision is no: it has to be bf16"),
         (["frozen_dtype=float16"], "memory.precision is bf16: it has to be fp16"),
+        (["frozen_dtype=bfloat16", "memory.precision=auto"], "memory.precision is auto: it has to be bf16"),
         (["optim.name=muon", "memory.precision=fp16"], "memory.precision fp16: set it to bf16"),
         (["modules=[]"], "`musedance ablate` takes the stage 1 folder itself as the row without modules"),
         (["modules=[music, beat]", "lora.rank=4"], "set lora.rank=null, or add motion"),
@@ -282,6 +283,7 @@ def test_values_that_do_not_go_together(overrides: list[str], words: str, write:
         ["modules=[motion]", "lora.rank=4"],
         ["modules=[motion]", "freeze_spatial=false"],
         ["optim.name=muon", "memory.precision=no"],
+        ["optim.name=muon", "memory.precision=auto"],
     ],
 )
 def test_values_that_do_go_together(overrides: list[str], write: Callable[[str], Path]) -> None:
