@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from musedance.datasets.clip import Clip
 from musedance.datasets.folder import Dataset
+from musedance.device import has_bfloat16
 from musedance.media.video import VideoReader
 from musedance.tiny.descent import Descent
 from musedance.weights.init import seeded
@@ -45,7 +46,7 @@ class VaeTraining:
 
 
 def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device: torch.device, seed: int = 0) -> float:
-    """Train in place, in bfloat16 where matrices are multiplied, and set `scaling_factor` to unit deviation.
+    """Train in place, in bfloat16 where the device multiplies in it, and set `scaling_factor` to unit deviation.
 
     The loss is the absolute error, which keeps edges sharp where squares would blur them, of a picture decoded from
     a sample of the posterior: so the decoder learns to do without digits that the UNet will not get right either.
@@ -70,7 +71,7 @@ def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device:
     with tqdm(_crops(frames, training, generator), total=training.steps, unit="step", desc="vae") as bar:
         for pictures in bar:
             pictures = pictures.to(device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
                 posterior = vae.encode(pictures).latent_dist
                 decoded = vae.decode(posterior.sample(noise)).sample
             error = (decoded.float() - pictures).abs().mean()

@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+import musedance.device
 import musedance.tiny.vae
 from musedance.datasets.shards import open_dataset
 from musedance.media.video import VideoReader
@@ -140,6 +141,19 @@ def test_another_seed_gives_other_weights(make_vae: Make, drawn_frames: Tensor) 
 def test_the_seed_alone_decides(make_vae: Make, drawn_frames: Tensor) -> None:
     first, other_state = (trained_weights(make_vae(), drawn_frames, 0, state) for state in (1, 2))
     assert torch.equal(first, other_state)
+
+
+def test_matrices_are_multiplied_in_bfloat16_only_where_it_is_not_emulated(
+    make_vae: Make, drawn_frames: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.dtype] = []
+    for instructions in (True, False):
+        monkeypatch.setattr(musedance.device, "cpu_has_bfloat16", lambda found=instructions: found)
+        vae = make_vae()
+        vae.encoder.conv_in.register_forward_hook(lambda module, given, made: seen.append(made.dtype))
+        train_vae(vae, drawn_frames, VaeTraining(steps=1, batch_size=4, crop=16), CPU)
+        assert seen[0] == (torch.bfloat16 if instructions else torch.float32)
+        seen.clear()
 
 
 def test_psnr_is_that_of_the_pictures(make_vae: Make, drawn_frames: Tensor) -> None:
