@@ -17,6 +17,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     base.add_argument("--config", metavar="FILE", help="settings (default: configs/tiny/base.yaml)")
     base.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda (default: %(default)s)")
 
+    text = "a trained model as before stage 2: its spatial weights with new music, beat and motion modules"
+    renewed = steps.add_parser("renew", help=text, description=text, allow_abbrev=False)
+    renewed.add_argument("output", metavar="OUTPUT", help="pipeline folder to make, of stage 1")
+    renewed.add_argument("--model", required=True, metavar="FOLDER", help="pipeline folder")
+    renewed.add_argument("--seed", type=int, default=0, metavar="N", help="of the new weights (default: %(default)s)")
+
     text = "every number of the card, on puppets that the model was not trained on"
     proof = steps.add_parser("prove", help=text, description=text, allow_abbrev=False)
     add_model_options(proof)
@@ -31,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the step with parsed options; its exit code."""
-    return {"base": _base, "prove": _prove}[options.step](options)
+    return {"base": _base, "renew": _renew, "prove": _prove}[options.step](options)
 
 
 def _base(options: argparse.Namespace) -> int:
@@ -45,6 +51,13 @@ def _base(options: argparse.Namespace) -> int:
     scores = make_base(options.output, options.data, load_settings(path), choose_device(options.device))
     for name, score in scores.items():
         print(f"{name}: {score:.3f}")
+    return 0
+
+
+def _renew(options: argparse.Namespace) -> int:
+    from musedance.tiny.renew import renew_modules
+
+    print(renew_modules(options.model, options.output, options.seed))
     return 0
 
 
