@@ -335,9 +335,10 @@ class MuseDancePipeline(DiffusionPipeline):
     def _branches(
         self, sampling: Sampling, videos: _Videos, segment: int, previous: Tensor | None
     ) -> dict[str, dict[str, Any]]:
-        """The UNet's conditions for each branch of guidance. Motion frames stay in all of them.
+        """The UNet's conditions for each branch of guidance.
 
-        Dropped text is the negative prompt, dropped reference, music and beats are `None`: what training drops.
+        Dropped text is the negative prompt, dropped reference, music, beats and motion frames are `None`: what training
+        drops. The branch without all has no motion frames either, so that guidance strengthens them with the rest.
         """
         heard, fps = videos.music, videos.music.timelines[0].fps
         encoded = [self._encode_music(waveform, fps) for waveform in heard.waveforms[:, segment]]
@@ -349,7 +350,7 @@ class MuseDancePipeline(DiffusionPipeline):
             branches[name] = {"encoder_hidden_states": text, "reference": reference}
             if name == ALL:
                 branches[name] |= {"music": music, "music_positions": positions, "beats": beats}
-            if previous is not None and self.unet.config.use_motion_modules:
+            if name != NONE and previous is not None and self.unet.config.use_motion_modules:
                 # The latents as they were sampled: decoding and encoding them again would add an error per segment.
                 last = previous[:, :, -self.unet.config.num_motion_frames :].to(self.unet.dtype)
                 branches[name]["motion"] = self._networks.encode_motion(last, text, reference)

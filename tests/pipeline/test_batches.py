@@ -162,7 +162,7 @@ def test_the_unet_runs_as_often_as_for_one_video(pipe, three):
         getattr(pipe, name).register_forward_hook(lambda *_, name=name: counts.update({name: counts[name] + 1}))
     shared = three | SHARED | {"negative_prompt": "still"}
     pipe(**shared, generator=generators(3), output_type="latent")
-    assert sizes == [3] * (3 * 2 * 3 + 2 * 3)  # segments, steps, branches; motion frames of two segments
+    assert sizes == [3] * (3 * 2 * 3 + 2 * 2)  # segments, steps, branches; motion frames of two segments, for two
     assert counts == {"reference_net": 1, "text_encoder": 5}  # three prompts, one negative, the empty one
 
 
