@@ -60,7 +60,8 @@ class ObjectiveConfig:
         prediction_type: v_prediction or epsilon.
         zero_terminal_snr: rescale the betas so that the last step is pure noise; needs v_prediction.
         noise_offset: deviation of the noise that a whole channel shares; 0 = none.
-        min_snr_gamma: limit of the weights; null = all weights are 1.
+        min_snr_gamma: limit of the min-SNR weights; null = all weights are 1.
+        snr_power: weights that grow with the SNR to this power, instead of min-SNR weights; needs v_prediction.
         motion_noise: stage 2: largest deviation of the noise on motion frames.
     """
 
@@ -68,6 +69,7 @@ class ObjectiveConfig:
     zero_terminal_snr: bool = True
     noise_offset: float = 0.05
     min_snr_gamma: float | None = 5.0
+    snr_power: float | None = None
     motion_noise: float = 0.1
 
 

@@ -65,6 +65,7 @@ COMMON = {
     "objective.prediction_type": _one_of("v_prediction", "epsilon"),
     "objective.noise_offset": _at_least(0),
     "objective.min_snr_gamma": _above(0),
+    "objective.snr_power": _above(0),
     "objective.motion_noise": _at_least(0),
     "optim.name": _one_of("adamw", "adamw8bit", "muon"),
     "optim.lr": _above(0),
@@ -143,6 +144,12 @@ def _check_objective(config: TrainingConfig) -> None:
             "objective.prediction_type is epsilon: the step of pure noise has no epsilon to be learned, "
             "so add objective.zero_terminal_snr=false, or keep v_prediction"
         )
+    if config.objective.snr_power is None:
+        return
+    if config.objective.min_snr_gamma is not None:
+        raise InputError("objective.snr_power and min_snr_gamma are two weightings: set one of them to null")
+    if config.objective.prediction_type != "v_prediction":
+        raise InputError("objective.snr_power weighs velocities: keep objective.prediction_type=v_prediction")
 
 
 def _check_schedule(config: TrainingConfig) -> None:

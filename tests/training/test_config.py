@@ -196,6 +196,7 @@ BOUNDS = {
     "objective.prediction_type": (["v_prediction"], ["sample", "v"]),
     "objective.noise_offset": (["0", "0.1"], ["-0.1", "inf", "nan"]),
     "objective.min_snr_gamma": (["0.1", "null"], ["0", "inf", "nan"]),
+    "objective.snr_power": (["null"], ["0", "inf", "nan"]),
     "objective.motion_noise": (["0"], ["-0.1", "inf"]),
     "optim.name": (["adamw", "adamw8bit", "muon"], ["adam", "sgd", "Muon"]),
     "optim.lr": (["1e-9"], ["0", "-1e-5", "inf", "nan"]),
@@ -256,6 +257,11 @@ def test_every_key_has_bounds() -> None:
     [
         (["drop.text=0.5", "drop.music=0.5"], "drop.everything, drop.text, drop.reference, drop.music"),
         (["objective.prediction_type=epsilon"], "add objective.zero_terminal_snr=false"),
+        (["objective.snr_power=0.3"], "objective.snr_power and min_snr_gamma are two weightings"),
+        (
+            ["objective={snr_power: 0.3, min_snr_gamma: null, prediction_type: epsilon, zero_terminal_snr: false}"],
+            "keep objective.prediction_type=v_prediction",
+        ),
         (["steps=10", "optim.schedule=linear", "optim.warmup_steps=10"], "has to be below steps, 10"),
         (["optim.warmup_steps=10"], "optim.schedule is constant, which has no warm-up"),
         (["frozen_dtype=bfloat16", "memory.precision=no"], "memory.precision is no: it has to be bf16"),
@@ -277,6 +283,7 @@ def test_values_that_do_not_go_together(overrides: list[str], words: str, write:
     [
         ["drop.everything=0.75"],  # with the others exactly 1; densepose is none of them
         ["objective.prediction_type=epsilon", "objective.zero_terminal_snr=false"],
+        ["objective.snr_power=0.3", "objective.min_snr_gamma=null"],
         ["steps=10", "optim.schedule=constant_with_warmup", "optim.warmup_steps=9"],
         ["frozen_dtype=float16", "memory.precision=fp16"],
         ["memory.precision=no", "frozen_dtype=float32"],

@@ -19,7 +19,15 @@ from musedance.datasets.loader import make_loader
 from musedance.errors import InputError
 from musedance.models import MuseDanceNetworks
 from musedance.training.config import ObjectiveConfig
-from musedance.training.objective import Losses, Objective, draw_noise, draw_timesteps, min_snr_weights, perturb_motion
+from musedance.training.objective import (
+    Losses,
+    Objective,
+    draw_noise,
+    draw_timesteps,
+    min_snr_weights,
+    perturb_motion,
+    snr_power_weights,
+)
 from musedance.training.scheduler import training_scheduler
 from musedance.training.trainable import select_stage1, select_stage2, trained_parameters
 
@@ -156,6 +164,20 @@ def test_without_gamma_all_weights_are_one(small_model: Path) -> None:
     torch.testing.assert_close(losses.weighted, losses.per_sample.mean())
 
 
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_snr_power_weights_in_closed_form(power: float, small_model: Path) -> None:
+    config = replace(VELOCITY, min_snr_gamma=None, snr_power=power)
+    objective, latents = make_objective(small_model, config), clean(SHAPES[0])
+    alphas = objective.scheduler.alphas_cumprod.double()
+    weights = snr_power_weights(alphas, power)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights[999] / weights[0]).item() == pytest.approx((0.01 / 1.01) ** power)  # SNR 0, and over 1
+    halfway = int((alphas / (1 - alphas) - 0.49).abs().argmin())
+    assert (weights[halfway] / weights[0]).item() == pytest.approx((0.5 / 1.01) ** power, rel=0.01)
+    losses = objective(Constant(), latents, {}, SEEDS)
+    torch.testing.assert_close(losses.weighted.double(), (weights[losses.timesteps] * losses.per_sample).mean())
+
+
 def test_timesteps_are_uniform() -> None:
     """Chi-square over ten buckets: with 9 degrees of freedom 27.9 is passed once in a thousand."""
     found = draw_timesteps(generators(10_000), 1000)
@@ -246,7 +268,14 @@ def test_networks_of_16_bits_get_16_bits_but_the_error_is_of_float32(small_model
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_snr_gamma": 0.0}, {"min_snr_gamma": -5.0}, {"noise_offset": -0.1}, {"motion_noise": math.nan}]
+    "wrong",
+    [
+        {"min_snr_gamma": 0.0},
+        {"min_snr_gamma": -5.0},
+        {"snr_power": 0.0},
+        {"noise_offset": -0.1},
+        {"motion_noise": math.nan},
+    ],
 )
 def test_numbers_that_cannot_be_are_named(wrong: dict[str, float], small_model: Path) -> None:
     with pytest.raises(InputError, match=f"objective.{next(iter(wrong))} is"):
