@@ -16,15 +16,15 @@ def sinusoidal_positions(positions: Tensor, dim: int) -> Tensor:
     Computed rather than stored, so that no length is too long for it.
 
     Args:
-        positions: `(n,)`, in frames, whole or fractional. NaN marks a token without a time and gets zeros.
+        positions: `(..., n)`, in frames, whole or fractional. NaN marks a token without a time and gets zeros.
         dim: width, even.
 
     Returns:
-        `(n, dim)`, float32.
+        `(..., n, dim)`, float32.
     """
     frequencies = torch.exp(torch.arange(0, dim, 2, device=positions.device) * (-math.log(10000.0) / dim))
-    angles = positions.float()[:, None] * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).nan_to_num(0.0)
+    angles = positions.float()[..., None] * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2).nan_to_num(0.0)
 
 
 class ConditionModule(nn.Module):

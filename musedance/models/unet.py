@@ -146,7 +146,8 @@ class MuseDanceUNet(MuseDanceAttentionMixin, UNet2DConditionModel):
             reference: the ReferenceNet's features, `(batch, n, channels)` by name; `None` = no reference.
             reference_mask: `(batch,)` of bool, False = this video's reference is dropped.
             music: AST tokens, `(batch, tokens, music_dim)`; `None` = dropped for all, a learned token stands in.
-            music_positions: `(tokens,)`, when each token is, in frames from the segment's start; NaN = no time.
+            music_positions: `(tokens,)` or `(batch, tokens)`, when each token is, in frames from the segment's start;
+                NaN = no time.
             music_mask: `(batch,)` of bool, False = this video's music is dropped.
             beats: `(batch, num_frames)` of 0 (no beat), 1 (beat), 2 (unknown); `None` = unknown everywhere.
             motion: motion features of the previous segment's last M frames, `(batch, M, channels, h, w)` by name, from

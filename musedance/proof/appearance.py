@@ -1,7 +1,8 @@
 """Appearance: whether the reference is used, kept, and told from others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,10 +10,12 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+from musedance.conditions.beats import beats_to_frames
 from musedance.conditions.densepose import PART_COLOURS
 from musedance.datasets.clip import Clip
 from musedance.datasets.encode import Encoders
-from musedance.datasets.reader import read_pictures
+from musedance.datasets.reader import read_pictures, read_sound, window_mel
+from musedance.datasets.window_text import window_text
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
 from musedance.latents import packing
@@ -28,11 +31,21 @@ MARGIN = 3  # pixels around a mask that count as the dancer: outlines, shadows
 AMONG = 16  # pictures, of which one is the reference
 
 
+class _Pair(NamedTuple):
+    """A segment and the pictures it is predicted with: ids of clips, and frames."""
+
+    clip: str
+    start: int
+    right: tuple[str, int]
+    wrong: tuple[str, int]
+
+
 @torch.no_grad()
 def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs: int, batch: int = 8) -> list[Finding]:
-    """The error of predicting a held-out frame with its reference, with another character's, and with none.
+    """The error of predicting a held-out segment with its reference, with another character's, and with none.
 
-    Frames take the spatial path alone, as in stage 1; noise and text are the same for the three.
+    All modules take part, as in sampling, without motion frames, as in first segments; noise, text, music and beats are
+    the same for the three.
     """
     encoders = Encoders(
         pipeline.vae,
@@ -43,21 +56,24 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
         packing(pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels),
     )
     networks = MuseDanceNetworks(pipeline.unet, pipeline.reference_net, pipeline.mask_encoder)
-    chosen = _pairs(videos, pairs)
-    errors: dict[tuple[str, int], list[float]] = {}
+    chosen = _pairs(videos, pairs, pipeline.unet.config.num_frames)
     empty = encoders.text([""]).to(pipeline.unet.dtype)
+    errors: dict[tuple[str, int], list[float]] = {}
     for first in range(0, len(chosen), batch):
         rows = chosen[first : first + batch]
-        target, right, wrong = (
-            torch.cat([encoders.latents(_picture(videos, name, frame)) for name, frame in column])
-            for column in zip(*rows, strict=True)
-        )
-        text = encoders.text([videos.clips[name].caption for (name, _), _, _ in rows])
-        for kind, latents in {"right": right, "another's": wrong, "none": None}.items():
+        target, conditions = _segments(pipeline, encoders, videos, rows)
+        for kind in ("right", *WRONG):
+            features = None
+            if kind != "none":
+                shown = [row.right if kind == "right" else row.wrong for row in rows]
+                latents = torch.cat([encoders.latents(_picture(videos, *one)) for one in shown])
+                features = networks.encode_reference(
+                    latents.to(pipeline.unet.dtype), empty.expand(len(rows), -1, -1)
+                )  # fmt: skip
             for timestep in TIMESTEPS:
-                found = _errors(pipeline, networks, target, latents, text, empty, timestep, seed=first)
+                found = _errors(pipeline, target, {"reference": features, **conditions}, timestep, seed=first)
                 errors.setdefault((kind, timestep), []).extend(found)
-    tracks = [videos.clips[name].source for (name, _), _, _ in chosen]
+    tracks = [videos.clips[pair.clip].source for pair in chosen]
     findings = []
     for other in WRONG:
         for timestep in TIMESTEPS:
@@ -67,37 +83,61 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
     return findings
 
 
-def _pairs(videos: DatasetVideos, count: int) -> list[tuple[tuple[str, int], tuple[str, int], tuple[str, int]]]:
-    """(target, its reference, another character's), each a clip and a frame; portraits where there are some."""
+def _pairs(videos: DatasetVideos, count: int, num_frames: int) -> list[_Pair]:
+    """Segments of `num_frames`; a picture of the same and one of another character, portraits where there are any."""
     rng, clips = np.random.default_rng(0), list(videos.clips.values())
     pairs = []
     for number in range(count):
         clip = clips[number % len(clips)]
         others = [other for other in clips if other.source != clip.source]
         wrong = others[int(rng.integers(len(others)))]
-        names = (clip.id, reference_of(videos, clip), reference_of(videos, wrong))
-        frames = [int(rng.integers(videos.dataset.by_id[name].num_frames)) for name in names]
-        pairs.append(tuple(zip(names, frames, strict=True)))
-    return pairs  # type: ignore[return-value]
+        start = int(rng.integers(clip.num_frames - num_frames + 1))
+        names = (reference_of(videos, clip), reference_of(videos, wrong))
+        right, other = ((name, int(rng.integers(videos.dataset.by_id[name].num_frames))) for name in names)
+        pairs.append(_Pair(clip.id, start, right, other))
+    return pairs
 
 
 def _picture(videos: DatasetVideos, name: str, frame: int) -> Tensor:
     return torch.from_numpy(videos.pictures(videos.dataset.by_id[name], [frame]))
 
 
+def _segments(
+    pipeline: MuseDancePipeline, encoders: Encoders, videos: DatasetVideos, rows: Sequence[_Pair]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Clean latents `(n, channels, K, h, w)`, and text, music and beats as the UNet takes them."""
+    if videos.spec is None:
+        raise ValueError("videos have to be as the model makes them")
+    num_frames, fps = videos.spec.num_frames, videos.spec.fps
+    latents, mels, beats, texts = [], [], [], []
+    for row in rows:
+        clip = videos.clips[row.clip]
+        frames = videos.pictures(clip, list(range(row.start, row.start + num_frames)))
+        latents.append(encoders.latents(torch.from_numpy(frames)).transpose(0, 1))
+        sound = read_sound(videos.dataset, clip)
+        mels.append(window_mel(sound, row.start, videos.spec, pipeline.feature_extractor))
+        first = clip.track_start + row.start / fps
+        beats.append(torch.from_numpy(beats_to_frames(np.array(clip.beats), first, num_frames, fps)))
+        texts.append(window_text(clip, row.start, num_frames))
+    dtype = pipeline.unet.dtype
+    conditions = {
+        "encoder_hidden_states": encoders.text(texts).to(dtype),
+        "music": encoders.music(torch.stack(mels)).to(dtype),
+        "music_positions": encoders.music_positions(len(mels[0])),
+        "beats": torch.stack(beats).to(pipeline.device),
+    }
+    return torch.stack(latents), conditions
+
+
 def _errors(
-    pipeline: MuseDancePipeline, networks: MuseDanceNetworks, target: Tensor, reference: Tensor | None, text: Tensor,
-    empty: Tensor, timestep: int, seed: int,
-) -> list[float]:  # fmt: skip
+    pipeline: MuseDancePipeline, target: Tensor, conditions: Mapping[str, Any], timestep: int, seed: int
+) -> list[float]:
     """Mean squared error of each prediction at one timestep."""
-    dtype, scheduler = pipeline.unet.dtype, pipeline.scheduler
+    scheduler = pipeline.scheduler
     noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(seed)).to(target.device)
     steps = torch.full((len(target),), timestep, device=target.device)
     noisy = scheduler.add_noise(target.float(), noise, steps)
-    features = None if reference is None else networks.encode_reference(
-        reference.to(dtype), empty.expand(len(target), -1, -1)
-    )  # fmt: skip
-    made = pipeline.unet(noisy.to(dtype), steps, text.to(dtype), reference=features).sample.float()
+    made = pipeline.unet(noisy.to(pipeline.unet.dtype), steps, **conditions).sample.float()
     is_noise = scheduler.config.prediction_type == "epsilon"
     wanted = noise if is_noise else scheduler.get_velocity(target.float(), noise, steps)
     return (made - wanted).square().flatten(1).mean(1).tolist()

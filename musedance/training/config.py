@@ -63,6 +63,7 @@ class ObjectiveConfig:
         min_snr_gamma: limit of the min-SNR weights; null = all weights are 1.
         snr_power: weights that grow with the SNR to this power, instead of min-SNR weights; needs v_prediction.
         motion_noise: stage 2: largest deviation of the noise on motion frames.
+        music_shift: stage 2: share of samples whose music is moved in time, so that the beats tell when.
     """
 
     prediction_type: str = "v_prediction"
@@ -71,6 +72,7 @@ class ObjectiveConfig:
     min_snr_gamma: float | None = 5.0
     snr_power: float | None = None
     motion_noise: float = 0.1
+    music_shift: float = 0.0
 
 
 @dataclass

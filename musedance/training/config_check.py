@@ -67,6 +67,7 @@ COMMON = {
     "objective.min_snr_gamma": _above(0),
     "objective.snr_power": _above(0),
     "objective.motion_noise": _at_least(0),
+    "objective.music_shift": _SHARE,
     "optim.name": _one_of("adamw", "adamw8bit", "muon"),
     "optim.lr": _above(0),
     "optim.betas": Rule("two numbers from 0 to below 1", lambda value: len(value) == 2 and all(map(_is_beta, value))),

@@ -51,6 +51,8 @@ class Objective:
         for key in ("noise_offset", "motion_noise"):
             if not 0 <= getattr(config, key) < float("inf"):
                 raise InputError(f"objective.{key} is 0 or more, not {getattr(config, key)}")
+        if not 0 <= config.music_shift <= 1:
+            raise InputError(f"objective.music_shift is a share, 0 to 1, not {config.music_shift}")
         # A copy: add_noise moves its tables to the latents' device, where the pipeline does not look for them.
         self.scheduler, self.config = copy.deepcopy(scheduler), config
 
@@ -78,6 +80,10 @@ class Objective:
         if "motion_latents" in inputs:  # drawn last: a sample has the same noise with and without motion frames
             inputs["motion_latents"] = perturb_motion(
                 generators, inputs["motion_latents"].float(), inputs["motion_mask"], self.config.motion_noise
+            )
+        if "music_positions" in inputs and self.config.music_shift:
+            inputs["music_positions"] = shift_music(
+                generators, inputs["music_positions"], self.config.music_shift, latents.shape[2] / 2
             )
         inputs["noisy_latents"] = self.scheduler.add_noise(latents, noise, timesteps)
         prediction = networks(timestep=timesteps, **cast_inputs(inputs, networks)).float()
@@ -174,6 +180,25 @@ def perturb_motion(generators: Sequence[torch.Generator], motion: Tensor, presen
     deviation = most * torch.cat([torch.rand(1, generator=g, device=g.device) for g in generators])
     noise = _normal(generators, motion.shape[1:])
     return motion + (deviation * present)[:, None, None, None, None] * noise
+
+
+def shift_music(generators: Sequence[torch.Generator], positions: Tensor, share: float, most: float) -> Tensor:
+    """Move a share of the samples' music in time, against frames and beats.
+
+    Music tells the beat too, and a model that has learned to take it from there does not follow other beats. Moved
+    music still has its genre and its tempo, and no longer tells when.
+
+    Args:
+        generators: one a sample.
+        positions: `(tokens,)` in frames; NaN, no time, stays so.
+        share: of the samples that are moved, 0 to 1.
+        most: the largest shift either way, in frames.
+
+    Returns:
+        `(n, tokens)`.
+    """
+    moved, place = torch.cat([torch.rand(1, 2, generator=g, device=g.device) for g in generators]).unbind(1)
+    return positions + ((moved < share) * most * (2 * place - 1))[:, None]
 
 
 def cast_inputs(inputs: Mapping[str, Tensor], networks: nn.Module) -> dict[str, Tensor]:

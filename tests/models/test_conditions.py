@@ -104,6 +104,14 @@ def test_music_is_heard_through_its_times(networks, tiny):
     assert not torch.allclose(shifted, predict(networks, batch), atol=1e-4)
 
 
+def test_each_video_may_have_times_of_its_own(networks, tiny):
+    batch = tiny.batch(batch=2)
+    times = torch.stack([batch["music_positions"], batch["music_positions"] + 2])
+    together = predict(networks, batch, music_positions=times)
+    for place, own in enumerate(times):
+        torch.testing.assert_close(together[place], predict(networks, batch, music_positions=own)[place])
+
+
 def test_positions_have_no_longest_length_and_tokens_without_time_get_none():
     """AnimateDiff's saved tables end at 24 or 32; K + M is 50."""
     table = sinusoidal_positions(torch.arange(200), 64)

@@ -8,11 +8,16 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation
 
+import musedance.datasets.stage2
 import musedance.proof.appearance
+from musedance.datasets.encode import Encoders
+from musedance.datasets.reader import FileReader
 from musedance.datasets.shards import open_dataset
 from musedance.datasets.spec import ClipSpec
+from musedance.datasets.stage2 import Stage2Samples, Window
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
+from musedance.latents import packing
 from musedance.pipeline import MuseDancePipeline
 from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
 from musedance.proof.plans import reference_of
@@ -134,8 +139,8 @@ def test_who_predicts_the_truth_only_with_its_reference_is_found_out(
     """A UNet that is far off without a reference: its error is more by the square of that."""
     forward = type(pipeline.unet).forward
 
-    def worse(self, sample, timestep, text, reference=None, **kwargs):
-        made = forward(self, sample, timestep, text, reference=reference, **kwargs)
+    def worse(self, sample, timestep, reference=None, **kwargs):
+        made = forward(self, sample, timestep, reference=reference, **kwargs)
         made.sample = torch.zeros_like(sample) if reference is not None else torch.full_like(sample, 100.0)
         return made
 
@@ -146,9 +151,35 @@ def test_who_predicts_the_truth_only_with_its_reference_is_found_out(
 
 
 def test_pairs_are_of_one_character_and_of_two(fitted: DatasetVideos) -> None:
-    pairs = musedance.proof.appearance._pairs(fitted, 60)
-    assert len(pairs) == 60 and len({name for (name, _), _, _ in pairs}) == 24
-    for (target, at), (right, first), (wrong, other) in pairs:
-        source = fitted.clips[target].source
-        assert right != target and fitted.clips[right].source == source != fitted.clips[wrong].source
-        assert all(0 <= frame < FRAMES for frame in (at, first, other))
+    pairs = musedance.proof.appearance._pairs(fitted, 60, FRAMES - 4)
+    assert len(pairs) == 60 and len({pair.clip for pair in pairs}) == 24
+    assert {pair.start for pair in pairs} == {0, 1, 2, 3, 4}
+    for clip, _, (right, first), (wrong, other) in pairs:
+        source = fitted.clips[clip].source
+        assert right != clip and fitted.clips[right].source == source != fitted.clips[wrong].source
+        assert all(0 <= frame < FRAMES for frame in (first, other))
+
+
+def test_segments_are_what_training_sees(
+    pipeline: MuseDancePipeline, fitted: DatasetVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames, words, music and beats of a window are those of a training sample of the same window."""
+    pairs = musedance.proof.appearance._pairs(fitted, 3, fitted.spec.num_frames)
+    encoders = Encoders(
+        pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, pipeline.music_encoder, fitted.spec.fps,
+        packing(pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels),
+    )  # fmt: skip
+    latents, conditions = musedance.proof.appearance._segments(pipeline, encoders, fitted, pairs)
+    samples = Stage2Samples(FileReader(fitted.dataset, fitted.spec, pipeline.feature_extractor), "test")
+    for place, pair in enumerate(pairs):
+        monkeypatch.setattr(musedance.datasets.stage2, "draw_window", lambda *_, at=pair.start: Window(at, False))
+        sample = samples.read(fitted.clips[pair.clip], np.random.default_rng(0))
+        torch.testing.assert_close(latents[place].transpose(0, 1), encoders.latents(sample["target"]))
+        torch.testing.assert_close(conditions["encoder_hidden_states"][place], encoders.text([sample["text"]])[0])
+        torch.testing.assert_close(conditions["music"][place], encoders.music(sample["music"][None])[0])
+        assert torch.equal(conditions["beats"][place], sample["beats"])
+    found = {}
+    for left_out in ("", "music", "beats"):
+        told = {key: value for key, value in conditions.items() if key != left_out}
+        found[left_out] = musedance.proof.appearance._errors(pipeline, latents, told, 500, seed=0)
+    assert found[""] != found["music"] and found[""] != found["beats"]

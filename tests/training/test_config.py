@@ -198,6 +198,7 @@ BOUNDS = {
     "objective.min_snr_gamma": (["0.1", "null"], ["0", "inf", "nan"]),
     "objective.snr_power": (["null"], ["0", "inf", "nan"]),
     "objective.motion_noise": (["0"], ["-0.1", "inf"]),
+    "objective.music_shift": (["0", "0.5", "1"], ["-0.1", "1.1"]),
     "optim.name": (["adamw", "adamw8bit", "muon"], ["adam", "sgd", "Muon"]),
     "optim.lr": (["1e-9"], ["0", "-1e-5", "inf", "nan"]),
     "optim.betas": (["[0, 0.999]"], ["[0.9]", "[0.9, 1]", "[-0.1, 0.9]", "[0.9, 0.9, 0.9]", "[]", "[nan, 0.9]"]),
