@@ -14,7 +14,7 @@ from musedance.conditions.beats import beats_to_frames
 from musedance.conditions.densepose import PART_COLOURS
 from musedance.datasets.clip import Clip
 from musedance.datasets.encode import Encoders
-from musedance.datasets.reader import read_pictures, read_sound, window_mel
+from musedance.datasets.reader import FileReader, read_pictures
 from musedance.datasets.window_text import window_text
 from musedance.errors import InputError
 from musedance.evaluation.footage import DatasetVideos
@@ -67,9 +67,8 @@ def reference_findings(pipeline: MuseDancePipeline, videos: DatasetVideos, pairs
             if kind != "none":
                 shown = [row.right if kind == "right" else row.wrong for row in rows]
                 latents = torch.cat([encoders.latents(_picture(videos, *one)) for one in shown])
-                features = networks.encode_reference(
-                    latents.to(pipeline.unet.dtype), empty.expand(len(rows), -1, -1)
-                )  # fmt: skip
+                shared = empty.expand(len(rows), -1, -1)
+                features = networks.encode_reference(latents.to(pipeline.unet.dtype), shared)
             for timestep in TIMESTEPS:
                 found = _errors(pipeline, target, {"reference": features, **conditions}, timestep, seed=first)
                 errors.setdefault((kind, timestep), []).extend(found)
@@ -89,6 +88,8 @@ def _pairs(videos: DatasetVideos, count: int, num_frames: int) -> list[_Pair]:
     pairs = []
     for number in range(count):
         clip = clips[number % len(clips)]
+        if clip.num_frames < num_frames:
+            raise InputError(f"clip {clip.id} has {clip.num_frames} frames, fewer than a segment's {num_frames}")
         others = [other for other in clips if other.source != clip.source]
         wrong = others[int(rng.integers(len(others)))]
         start = int(rng.integers(clip.num_frames - num_frames + 1))
@@ -109,13 +110,13 @@ def _segments(
     if videos.spec is None:
         raise ValueError("videos have to be as the model makes them")
     num_frames, fps = videos.spec.num_frames, videos.spec.fps
+    reader = FileReader(videos.dataset, videos.spec, pipeline.feature_extractor)
     latents, mels, beats, texts = [], [], [], []
     for row in rows:
         clip = videos.clips[row.clip]
-        frames = videos.pictures(clip, list(range(row.start, row.start + num_frames)))
-        latents.append(encoders.latents(torch.from_numpy(frames)).transpose(0, 1))
-        sound = read_sound(videos.dataset, clip)
-        mels.append(window_mel(sound, row.start, videos.spec, pipeline.feature_extractor))
+        frames = reader.pictures(clip, range(row.start, row.start + num_frames))
+        latents.append(encoders.latents(frames).transpose(0, 1))
+        mels.append(reader.music(clip, row.start))
         first = clip.track_start + row.start / fps
         beats.append(torch.from_numpy(beats_to_frames(np.array(clip.beats), first, num_frames, fps)))
         texts.append(window_text(clip, row.start, num_frames))

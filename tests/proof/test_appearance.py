@@ -158,6 +158,8 @@ def test_pairs_are_of_one_character_and_of_two(fitted: DatasetVideos) -> None:
         source = fitted.clips[clip].source
         assert right != clip and fitted.clips[right].source == source != fitted.clips[wrong].source
         assert all(0 <= frame < FRAMES for frame in (first, other))
+    with pytest.raises(InputError, match=f"has {FRAMES} frames, fewer than a segment's {FRAMES + 1}"):
+        musedance.proof.appearance._pairs(fitted, 1, FRAMES + 1)
 
 
 def test_segments_are_what_training_sees(
