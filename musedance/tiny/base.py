@@ -99,7 +99,12 @@ def make_text_encoder(settings: BaseSettings, device: torch.device) -> tuple[CLI
     tokenizer = make_tokenizer(section["max_position_embeddings"], settings.text.merges)
     with seeded(settings.seed, torch.float32):
         encoder = CLIPTextModel(text_config({**section, "vocab_size": len(tokenizer)}, tokenizer))
-    return tokenizer, encoder, train_text_encoder(encoder, tokenizer, settings.text, device, settings.seed)
+    understood = train_text_encoder(encoder, tokenizer, settings.text, device, settings.seed)
+    # Calls leave their truncation and padding in it. Saved with them, it is another one once it is loaded and saved
+    # again, as stage 1 does, and the feature cache is refused.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer, encoder, understood
 
 
 def make_vae(dataset: Dataset, settings: BaseSettings, device: torch.device) -> tuple[AutoencoderKL, float]:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 import musedance.tiny.base
+from musedance.datasets.cache_key import CacheKey
+from musedance.datasets.spec import ClipSpec
 from musedance.errors import InputError
 from musedance.pipeline import MuseDancePipeline
 from musedance.tiny.base import BaseSettings, load_settings, make_base
@@ -105,6 +107,12 @@ def test_it_makes_videos(made: tuple[Path, dict[str, float]]) -> None:
     picture = Image.new("RGB", (32, 32), (200, 60, 20))
     video = pipeline(picture, (hum, 16000), "jumps", num_frames=4, num_inference_steps=1, beats=np.array([0.1]))
     assert len(video.frames) == 4
+
+
+def test_saved_again_it_fits_the_same_feature_cache(made: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    MuseDancePipeline.from_pretrained(made[0]).save_pretrained(tmp_path / "again")
+    spec = ClipSpec.of_model(made[0])
+    assert CacheKey.of_model(made[0], spec).differences(CacheKey.of_model(tmp_path / "again", spec)) == []
 
 
 def test_it_says_how_good_each_is_on_what_it_has_not_seen(made: tuple[Path, dict[str, float]]) -> None:
