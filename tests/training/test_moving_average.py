@@ -156,6 +156,7 @@ def test_a_decay_that_cannot_be_is_refused(decay):
 
 
 SHARDED = """
+import os
 import sys
 from pathlib import Path
 
@@ -235,8 +236,8 @@ except ValueError as error:
 else:
     raise AssertionError("the other rank's shards were taken")
 dist.barrier()
-print("sharded and whole averages agree")
-dist.destroy_process_group()
+print("sharded and whole averages agree", flush=True)
+os._exit(0)  # gloo's threads may still free tensors while Python ends, which ends the process with SIGABRT (torch 2.13)
 """
 
 
