@@ -88,7 +88,7 @@ $(TINY)/renewed/model_index.json: $(TINY)/puppets/dataset.json
 
 $(ABLATION)/%/model/model_index.json: $(TINY)/renewed/model_index.json
 	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/renewed $(TINY_TRAINING) \
-		"modules=[$(subst _,$(COMMA),$*)]" steps=700 freeze_spatial=true ema_decay=0.99 validation.every=0 checkpoint.every=350
+		"modules=[$(subst _,$(COMMA),$*)]" steps=500 freeze_spatial=true ema_decay=0.99 validation.every=0 checkpoint.every=250
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
