@@ -39,7 +39,7 @@ ABLATION_TEST := --data $(TINY)/test --clips 32 --num-frames 24 --reference-from
 demo: .venv/installed
 	@mkdir -p $(DEMO)
 	$(BIN)/python -m musedance infer --image examples/dancer.png --music examples/beat_120bpm.mp3 \
-		--prompt "a person waves with the right hand" --duration 4 --guidance 2 \
+		--prompt "a person waves with the right hand" --duration 4 \
 		--output $(DEMO)/dancer.mp4 --overwrite --preview --seed 0
 
 test: .venv/installed-test

@@ -36,8 +36,6 @@ def dance(pipeline: MuseDancePipeline, picture: str, prompt: str, track: Track) 
         prompt,
         num_frames=pipeline.unet.config.num_frames,
         beats=track.beats,
-        num_inference_steps=25,
-        guidance_scale=3.5,
         generator=torch.Generator().manual_seed(0),
     )
     assert isinstance(video, MuseDancePipelineOutput)

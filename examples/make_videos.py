@@ -3,7 +3,7 @@
     python examples/make_videos.py [FOLDER]
 
 Each is a GIF of 4 s; a minute or two on a laptop. The tempo is given, not
-found. infer.py makes them with sound: --bpm, --seed 0, --duration 4, --guidance 2, --dtype float32.
+found. infer.py makes them with sound: --bpm, --seed 0, --duration 4, --dtype float32.
 """
 
 import sys
@@ -33,8 +33,6 @@ def film(pipeline: MuseDancePipeline, name: str) -> list[Image.Image]:
         prompt,
         duration=SECONDS,
         bpm=bpm,
-        num_inference_steps=25,
-        guidance_scale=2.0,  # so small a model draws more cleanly than with the default
         generator=torch.Generator().manual_seed(0),
     )
     assert isinstance(video, MuseDancePipelineOutput)
