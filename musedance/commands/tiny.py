@@ -82,6 +82,8 @@ def _prove(options: argparse.Namespace) -> int:
     if curves:
         draw_length(curves, output / "length.png")
     if options.card:
-        write_numbers(Path(options.card), findings, f"First segments of {exam.sampling}.")
+        whole = "" if exam.long is None else ", and whole videos where it says length"
+        told = f"First segments{whole}; {exam.sampling}."
+        write_numbers(Path(options.card), findings, told)
     print(table(findings))
     return 0

@@ -139,9 +139,11 @@ def _rhythms(videos: DatasetVideos, takes: Sequence[Take], made: Frames) -> dict
     return {take.music: _rhythm(videos, take.beats, made[take.id]) for take in takes}
 
 
-def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray) -> Rhythm:
+def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray, first: int = 0) -> Rhythm:
+    """From frame `first` on."""
     clip = videos.clips[beats]
-    return rhythm_of(frames, clip.fps, np.array(videos.facts(beats).beats or ()), clip.track)
+    times = np.array(videos.facts(beats).beats or ()) - first / clip.fps
+    return rhythm_of(frames[first:], clip.fps, times, clip.track)
 
 
 def _recognised(exam: Exam, shown: Windows, videos: DatasetVideos, films: Films) -> list[Finding]:
@@ -176,4 +178,6 @@ def _lasting(
     fps = next(iter(videos.clips.values())).fps
     sources = {name: videos.clips[name].source for name in made}
     found = length_findings(made, pictures, true, sources, fps, num_frames)
-    return [*findings, *found], length_curves(made, pictures, true, fps)
+    later = [[_rhythm(videos, name, seen[name], num_frames) for name in made] for seen in (made, true)]
+    on_time = [replace(f, claim="length", name=f"{f.name}, after the first segment") for f in beat_findings(*later)]
+    return [*findings, *found, *on_time], length_curves(made, pictures, true, fps)

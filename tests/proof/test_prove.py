@@ -32,7 +32,7 @@ ASKED = [
     "tempo",
     *["text"] * 2,
     *["music"] * 2,
-    *["length"] * 3,
+    *["length"] * 5,  # identity, colour, seams; beats hit after the first segment, one lift: both clips are of one track
 ]
 QUICK = {"pairs": 3, "swapped": 2, "references": 2, "recogniser_steps": 2}
 
@@ -102,6 +102,7 @@ def test_there_is_a_finding_for_every_question(proven: tuple) -> None:
     text, music = (found for found in findings if found.name == "what was asked for is recognised")
     assert text.n == 2 * len(MOVES) and text.chance == pytest.approx(1 / 3) and text.least == pytest.approx(1)
     assert music.n == 2 * len(GENRES) and music.chance == music.least == 0.5
+    assert by_name["beats hit, after the first segment"].n == 2
     kinds = {"identity", "identity/true", "colour", "colour/true"}
     assert set(curves) == kinds and {len(curve) for curve in curves.values()} == {4}
 
