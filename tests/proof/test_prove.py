@@ -32,7 +32,7 @@ ASKED = [
     "tempo",
     *["text"] * 2,
     *["music"] * 2,
-    *["length"] * 5,  # identity, colour, seams; beats hit after the first segment, one lift: both clips are of one track
+    *["length"] * 5,  # identity, colour, seams; later beats hit, one lift, since both clips are of one track
 ]
 QUICK = {"pairs": 3, "swapped": 2, "references": 2, "recogniser_steps": 2}
 
