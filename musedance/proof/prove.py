@@ -140,10 +140,8 @@ def _rhythms(videos: DatasetVideos, takes: Sequence[Take], made: Frames) -> dict
 
 
 def _rhythm(videos: DatasetVideos, beats: str, frames: np.ndarray, first: int = 0) -> Rhythm:
-    """From frame `first` on."""
     clip = videos.clips[beats]
-    times = np.array(videos.facts(beats).beats or ()) - first / clip.fps
-    return rhythm_of(frames[first:], clip.fps, times, clip.track)
+    return rhythm_of(frames, clip.fps, np.array(videos.facts(beats).beats or ()), clip.track, first)
 
 
 def _recognised(exam: Exam, shown: Windows, videos: DatasetVideos, films: Films) -> list[Finding]:

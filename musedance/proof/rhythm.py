@@ -43,12 +43,11 @@ class Rhythm:
         return 0.0 if len(asked) and not len(self.rests) else beats_hit(self.rests, asked)
 
 
-def rhythm_of(frames: np.ndarray, fps: float, beats: np.ndarray, track: str) -> Rhythm:
-    """Look at a video `(n, H, W, 3)` uint8."""
+def rhythm_of(frames: np.ndarray, fps: float, beats: np.ndarray, track: str, first: int = 0) -> Rhythm:
+    """Look at a video `(n, H, W, 3)` uint8, from frame `first` on, with beats in s from the video's start."""
+    frames, beats = frames[first:], np.asarray(beats) - first / fps
     speed = flow_magnitudes(frames, fps)
-    return Rhythm(
-        kinematic_beats(speed, fps, LEAST_FLOW), motion_period(speed, fps), np.asarray(beats), track, len(frames), fps
-    )
+    return Rhythm(kinematic_beats(speed, fps, LEAST_FLOW), motion_period(speed, fps), beats, track, len(frames), fps)
 
 
 def motion_period(speed: np.ndarray, fps: float) -> float:

@@ -114,6 +114,18 @@ def test_drawn_dancers_rest_on_the_beats_of_their_own_music_and_move_at_its_temp
     assert tempo.value == tempo.truth and tempo.value > 0.6, tempo
 
 
+def test_a_video_may_be_looked_at_from_a_later_frame_on() -> None:
+    """A square that swings and rests on each beat, from a frame between two beats."""
+    beats = 0.2 + 0.7 * np.arange(8)
+    frames = np.zeros((60, 64, 96, 3), np.uint8)
+    for k, frame in enumerate(frames):
+        left = round(36 + 24 * np.cos(np.pi * (k / FPS - 0.2) / 0.7))
+        frame[24:44, left : left + 20] = np.random.default_rng(0).integers(60, 255, (20, 20, 3))
+    whole, later = (rhythm_of(frames, FPS, beats, "track", first) for first in (0, 19))
+    assert later.num_frames == 41 and later.hit() == whole.hit() == 1
+    assert later.hit(beats) < 0.5  # those that the whole video has
+
+
 def test_swapped_beats_that_are_followed() -> None:
     own = {f"clip{k}": rhythm for k, rhythm in enumerate(dancers())}
     others = {name: grid(1.3 * bpm, 0.3) for name, bpm in zip(own, TEMPI, strict=True)}
