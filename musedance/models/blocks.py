@@ -56,15 +56,17 @@ class TemporalBlock(nn.Module):
         self.resnets = block.resnets
         self.attentions = getattr(block, "attentions", None)
         depth = len(self.resnets if self.attentions is None else self.attentions)
-        sizes, dim = (config.motion_num_attention_heads, config.norm_num_groups), config.condition_dim
+        sizes = (config.motion_num_attention_heads, config.norm_num_groups)
         self.music_modules = self.beat_modules = self.motion_modules = None
         if self.attentions is not None and config.use_music_modules:
-            self.music_modules = nn.ModuleList(ConditionModule(channels, dim, *sizes) for _ in range(depth))
+            music = [ConditionModule(channels, config.condition_dim, *sizes) for _ in range(depth)]
+            self.music_modules = nn.ModuleList(music)
         if self.attentions is not None and config.use_beat_modules:
-            self.beat_modules = nn.ModuleList(ConditionModule(channels, dim, *sizes) for _ in range(depth))
+            beat = [ConditionModule(channels, config.condition_dim, *sizes) for _ in range(depth)]
+            self.beat_modules = nn.ModuleList(beat)
         if config.use_motion_modules and motion:
-            motion_modules = (MotionModule(channels, *sizes, config.num_motion_frames) for _ in range(depth))
-            self.motion_modules = nn.ModuleList(motion_modules)
+            modules = [MotionModule(channels, *sizes, config.num_motion_frames) for _ in range(depth)]
+            self.motion_modules = nn.ModuleList(modules)
         self.gradient_checkpointing = False
 
     def run(self, module: Callable[..., Any], *args: Any) -> Any:

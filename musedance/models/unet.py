@@ -58,10 +58,11 @@ class MuseDanceUNet(MuseDanceAttentionMixin, UNet2DConditionModel):
         fps: frames per second of the videos.
         music_dim: width of the music encoder's tokens.
         condition_dim: d, width of the music and beat tokens inside the modules.
-        use_music_modules, use_beat_modules, use_motion_modules: build these modules (the paper's ablation).
+        use_music_modules: build the music modules (the paper's ablation, like the next two).
+        use_beat_modules: build the beat modules.
+        use_motion_modules: build the motion modules.
         use_motion_mid_block: the middle block has a motion module (AnimateDiff v1.5-2) or not (v1.4, v1.5, v3).
         motion_num_attention_heads: heads in all temporal attention.
-        music_times_in_first_segment_only: after it music tokens have none; motion frames and beats tell when.
         **kwargs: `UNet2DConditionModel`'s arguments.
     """
 
@@ -84,7 +85,6 @@ class MuseDanceUNet(MuseDanceAttentionMixin, UNet2DConditionModel):
         use_motion_modules: bool = True,
         use_motion_mid_block: bool = True,
         motion_num_attention_heads: int = 8,
-        music_times_in_first_segment_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -175,9 +175,6 @@ class MuseDanceUNet(MuseDanceAttentionMixin, UNet2DConditionModel):
             recorder=FeatureRecorder() if return_motion_features else None,
         )
         if not spatial_only and self.config.use_music_modules:
-            if motion is not None and music_positions is not None and self.config.music_times_in_first_segment_only:
-                later = motion_mask if motion_mask is not None else sample.new_ones(batch_size, dtype=torch.bool)
-                music_positions = torch.where(later[:, None], torch.nan, music_positions)
             context.music = self.music_projection(music, music_positions, music_mask, batch_size)
         if not spatial_only and self.config.use_beat_modules:
             context.beats = self._embed_beats(beats, batch_size, num_frames, sample.device)

@@ -112,24 +112,6 @@ def test_each_video_may_have_times_of_its_own(networks, tiny):
         torch.testing.assert_close(together[place], predict(networks, batch, music_positions=own)[place])
 
 
-def test_after_the_first_segment_music_may_have_no_times(tiny):
-    """Where it is asked for, and only for the videos of a batch that have motion frames; without a mask for all."""
-    batch, present = tiny.batch(batch=2), torch.tensor([True, False])
-    shifted, untimed = batch["music_positions"] + 2, torch.full_like(batch["music_positions"], torch.nan)
-    asked, default = tiny.networks(music_times_in_first_segment_only=True), tiny.networks()
-    own, moved = (
-        predict(asked, batch, music_positions=p, motion_mask=present) for p in (batch["music_positions"], shifted)
-    )
-    torch.testing.assert_close(moved[0], own[0])
-    assert not torch.allclose(moved[1], own[1], atol=1e-4)
-    torch.testing.assert_close(own[0], predict(default, batch, music_positions=untimed)[0])
-    torch.testing.assert_close(own[1], predict(default, batch, motion_mask=present)[1])
-    torch.testing.assert_close(predict(asked, batch, music_positions=shifted), predict(asked, batch))
-    assert not torch.allclose(predict(default, batch, music_positions=shifted), predict(default, batch), atol=1e-4)
-    first = {"motion_latents": None}
-    torch.testing.assert_close(predict(asked, batch, **first), predict(default, batch, **first))
-
-
 def test_positions_have_no_longest_length_and_tokens_without_time_get_none():
     """AnimateDiff's saved tables end at 24 or 32; K + M is 50."""
     table = sinusoidal_positions(torch.arange(200), 64)
