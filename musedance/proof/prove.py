@@ -19,6 +19,7 @@ from musedance.inference.studio import Settings, Studio
 from musedance.proof.appearance import background_psnr, reference_findings, retrieval_finding
 from musedance.proof.finding import Finding, mean_finding
 from musedance.proof.length import length_curves, length_findings
+from musedance.proof.outliers import outlier_finding
 from musedance.proof.plans import every_genre, every_move, other_beats, own_takes
 from musedance.proof.recognition import Judge, Windows, judge_finding, read_windows, recognition_finding
 from musedance.proof.rhythm import Rhythm, beat_findings, rhythm_of, swapped_findings, tempo_finding
@@ -123,14 +124,15 @@ class Films:
 
 
 def _kept(videos: DatasetVideos, takes: Sequence[Take], made: Frames, true: Frames) -> list[Finding]:
-    """Background and identity."""
+    """Background, identity and flicker."""
     by_clip = {take.music: made[take.id] for take in takes}
     values = np.array([background_psnr(videos, take.music, made[take.id], take.picture) for take in takes])
-    sources = [videos.clips[name].source for name in by_clip]
+    sources = {name: videos.clips[name].source for name in by_clip}
     what = "PSNR where no dancer is (dB)"
     return [
-        mean_finding("appearance", what, values, sources, least=25.0),
+        mean_finding("appearance", what, values, list(sources.values()), least=25.0),
         retrieval_finding(videos, by_clip, true, least=0.95),
+        outlier_finding("appearance", by_clip, true, sources),
     ]
 
 
@@ -178,4 +180,5 @@ def _lasting(
     found = length_findings(made, pictures, true, sources, fps, num_frames)
     later = [[_rhythm(videos, name, seen[name], num_frames) for name in made] for seen in (made, true)]
     on_time = [replace(f, claim="length", name=f"{f.name}, after the first segment") for f in beat_findings(*later)]
+    found.append(outlier_finding("length", made, true, sources))
     return [*findings, *found, *on_time], length_curves(made, pictures, true, fps)

@@ -27,12 +27,12 @@ from tests.conftest import small_sections
 from .conftest import FRAMES, GENRES, MOVES, world
 
 ASKED = [
-    *["appearance"] * 8,  # three times two references, background, identity
+    *["appearance"] * 9,  # three times two references, background, identity, flicker
     *["beat"] * 5,  # hit, two lifts, two of swapped beats
     "tempo",
     *["text"] * 2,
     *["music"] * 2,
-    *["length"] * 5,  # identity, colour, seams; later beats hit, one lift, since both clips are of one track
+    *["length"] * 6,  # identity, colour, seams, flicker; later beats hit, one lift, since both clips are of one track
 ]
 QUICK = {"pairs": 3, "swapped": 2, "references": 2, "recogniser_steps": 2}
 
