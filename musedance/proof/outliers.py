@@ -1,4 +1,7 @@
-"""Flicker: single frames in which a dancer is somewhere else, before and after which the pose is the same."""
+"""Single frames in which a dancer is somewhere else, before and after which the pose is the same.
+
+`metrics.consistency.flicker` leaves these out: it is of what comes back every few frames.
+"""
 
 from collections.abc import Mapping
 
