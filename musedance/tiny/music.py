@@ -38,13 +38,13 @@ class MusicTraining:
         lr: the highest learning rate.
     """
 
-    steps: int = 3000
+    steps: int = 5000
     batch_size: int = 32
-    tracks: int = 600
+    tracks: int = 2000
     track_seconds: float = 16.0
     window_seconds: float = 2.0
     bpm: tuple[float, float] = (75.0, 155.0)
-    lr: float = 1e-3
+    lr: float = 6e-3
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def train_music_encoder(
     with seeded(seed, torch.float32):
         hearing = Hearing(encoder.ast.config.hidden_size).to(device)
     encoder.to(device).train()
-    descent = Descent([*encoder.parameters(), *hearing.parameters()], training.lr, training.steps)
+    weights = [*encoder.parameters(), *hearing.parameters()]
+    descent = Descent(weights, training.lr, training.steps, optimizer="muon")
     with tqdm(range(training.steps), unit="step", desc="music encoder") as bar:
         for batch in windows(lessons, training, len(bar), seed):
             loss, parts = lesson_loss(encoder, hearing, {k: v.to(device) for k, v in batch.items()})

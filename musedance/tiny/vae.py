@@ -36,11 +36,11 @@ class VaeTraining:
         kl_weight: of the divergence from a standard normal, averaged over latent values.
     """
 
-    steps: int = 4000
+    steps: int = 2400
     batch_size: int = 24
     crop: int = 48
     frames_per_clip: int = 8
-    lr: float = 1e-3
+    lr: float = 3e-3
     edge_weight: float = 0.5
     kl_weight: float = 3e-2
 
@@ -64,7 +64,7 @@ def train_vae(vae: AutoencoderKL, frames: Tensor, training: VaeTraining, device:
     with seeded(seed, torch.float32):
         initialise(vae)
     vae.to(device).train()
-    descent = Descent(vae.parameters(), training.lr, training.steps, beta2=0.99, weight_decay=1e-3)
+    descent = Descent(vae.parameters(), training.lr, training.steps, optimizer="muon", beta2=0.99, weight_decay=1e-3)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.Generator(device).manual_seed(seed)
     errors = []

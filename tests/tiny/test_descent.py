@@ -25,10 +25,23 @@ def test_short_trainings_learn_at_every_step(steps: int) -> None:
     assert course[0] == 1 and all(0 < share <= 1 for share in course)
 
 
-def test_it_ends_at_the_bottom_of_a_bowl() -> None:
-    place = nn.Parameter(torch.tensor([3.0, -2.0]))
-    descent = Descent([place], lr=0.1, steps=400, weight_decay=0.0)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_it_ends_at_the_bottom_of_a_bowl(optimizer: str) -> None:
+    place, matrix = nn.Parameter(torch.tensor([3.0, -2.0])), nn.Parameter(torch.tensor([[2.0, 0.5], [-1.0, 1.5]]))
+    descent = Descent([place, matrix], lr=0.1, steps=400, optimizer=optimizer, weight_decay=0.0)
     for _ in range(400):
-        descent.step(1000 * (place - torch.tensor([1.0, 1.0])).square().sum())  # as steep as may be: it is clipped
+        far = (place - 1).square().sum() + (matrix - torch.eye(2)).square().sum()
+        descent.step(1000 * far)  # as steep as may be: it is clipped
     assert descent.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
-    assert torch.allclose(place, torch.ones(2), atol=1e-2)
+    assert torch.allclose(place, torch.ones(2), atol=1e-2) and torch.allclose(matrix, torch.eye(2), atol=1e-2)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_muon_goes_as_far_along_small_gradients_as_along_large_ones(optimizer: str) -> None:
+    """A gradient of singular values 1 and 0.1: Muon's step has two alike, AdamW's, of signs, has one only."""
+    matrix = nn.Parameter(torch.zeros(2, 2))
+    turn = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+    gradient = turn @ torch.diag(torch.tensor([1.0, 0.1])) @ turn
+    Descent([matrix], lr=0.1, steps=1, optimizer=optimizer, weight_decay=0.0).step((matrix * gradient).sum())
+    large, small = torch.linalg.svdvals(matrix.detach())
+    assert large > 0 and (small > large / 2) == (optimizer == "muon")

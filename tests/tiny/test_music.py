@@ -28,7 +28,7 @@ from musedance.tiny.music import (
 from musedance.weights.init import load_sections, seeded
 
 CPU = torch.device("cpu")
-QUICK = MusicTraining(steps=80, batch_size=8, track_seconds=6.0, window_seconds=1.0, lr=5e-3)
+QUICK = MusicTraining(steps=80, batch_size=8, track_seconds=6.0, window_seconds=1.0, lr=2e-2)
 FIRST, HOP = 0.0125, 0.01  # s: the middle of the first mel frame, and from one to the next
 
 
