@@ -26,6 +26,8 @@ TINY_WORLD := --moves-per-clip 1 --portraits --kinds doll,doll,teddy \
 
 # Of a training whose folder the target is in: one that was cut short goes on from its last checkpoint.
 TINY_RUN = $(@D:%/model=%)
+# A training that was told to stop has saved where it is and ends well, but has written no model.
+TRAINED = @test -f $@ || { echo "not trained to the end: the same command goes on" >&2; exit 1; }
 TINY_TRAINING = data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY_RUN) \
 	$(if $(wildcard $(TINY_RUN)/checkpoints/*),--resume latest)
 
@@ -64,10 +66,12 @@ $(TINY)/base/model_index.json: $(TINY)/puppets/dataset.json
 $(TINY)/stage1/model/model_index.json: $(TINY)/base/model_index.json
 	$(BIN)/python -m musedance dataset cache $(TINY)/puppets --model $(TINY)/base
 	$(BIN)/python train_stage1.py --config $(TINY_CONFIGS)/stage1.yaml model=$(TINY)/base $(TINY_TRAINING)
+	$(TRAINED)
 
 $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model \
 		$(TINY_TRAINING) $(TINY_COMPILE)
+	$(TRAINED)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json
 	$(BIN)/python -m musedance tiny prove --learned $(TINY)/puppets --test $(TINY)/test --long $(TINY)/long \
@@ -93,6 +97,7 @@ $(TINY)/renewed/model_index.json: $(TINY)/puppets/dataset.json
 $(ABLATION)/%/model/model_index.json: $(TINY)/renewed/model_index.json
 	$(BIN)/python train_stage2.py --config configs/tiny/stage2.yaml model=$(TINY)/renewed $(TINY_TRAINING) \
 		"modules=[$(subst _,$(COMMA),$*)]" steps=500 freeze_spatial=true ema_decay=0.99 validation.every=0 checkpoint.every=250
+	$(TRAINED)
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
