@@ -26,10 +26,10 @@ TINY_WORLD := --moves-per-clip 1 --portraits --kinds doll,doll,teddy \
 
 # Of a training whose folder the target is in: one that was cut short goes on from its last checkpoint.
 TINY_RUN = $(@D:%/model=%)
-# A training that was told to stop has saved where it is and ends well, but has written no model.
-TRAINED = @test -f $@ || { echo "not trained to the end: the same command goes on" >&2; exit 1; }
 TINY_TRAINING = data.root=$(TINY)/puppets data.cache=$(TINY)/puppets/cache output=$(TINY_RUN) \
 	$(if $(wildcard $(TINY_RUN)/checkpoints/*),--resume latest)
+# A training that was told to stop has saved where it is and ends well, but has written no model.
+TRAINED = @test -f $@ || { echo "not trained to the end: the same command goes on" >&2; exit 1; }
 
 # Compiled, stage 2 takes two thirds of the time; PyTorch needs a C++ compiler for that on a CPU.
 TINY_COMPILE := $(if $(shell command -v g++),memory.compile=true)

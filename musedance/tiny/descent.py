@@ -17,7 +17,7 @@ class Descent:
         weights: what is trained.
         lr: the highest learning rate.
         steps: how many there will be.
-        optimizer: adamw, or muon, with which VAE and music encoder learn in 500 steps what takes 2 000 otherwise.
+        optimizer: adamw, or muon, with which the music encoder learns in 500 steps what takes 2 000 with adamw.
         beta2: of AdamW, which under Muon has biases and norms.
         weight_decay: of both.
 
