@@ -54,8 +54,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A step that was cut short goes on where it was.
-tiny-model: $(TINY)/stage2/model/model_index.json
-	mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2/model/. $(BUILT_IN)
+tiny-model: $(TINY)/stage2_beats/model/model_index.json
+	mkdir -p $(BUILT_IN) && cp -r $(TINY)/stage2_beats/model/. $(BUILT_IN)
 
 $(TINY)/puppets/dataset.json: | .venv/installed-test
 	$(BIN)/python -m musedance puppets $(TINY)/puppets --clips 1920 --seed 1 $(TINY_WORLD)
@@ -71,6 +71,13 @@ $(TINY)/stage1/model/model_index.json: $(TINY)/base/model_index.json
 $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage1/model \
 		$(TINY_TRAINING) $(TINY_COMPILE)
+	$(TRAINED)
+
+# The music that is moved is now stretched too: where it says otherwise than the beats, these lead.
+$(TINY)/stage2_beats/model/model_index.json: $(TINY)/stage2/model/model_index.json
+	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage2/model \
+		$(TINY_TRAINING) $(TINY_COMPILE) steps=1000 seed=1 optim.lr=1.5e-3 ema_decay=0.998 \
+		objective.music_stretch=1.5 validation.every=1000
 	$(TRAINED)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json

@@ -64,6 +64,7 @@ class ObjectiveConfig:
         snr_power: weights that grow with the SNR to this power, instead of min-SNR weights; needs v_prediction.
         motion_noise: stage 2: largest deviation of the noise on motion frames.
         music_shift: stage 2: share of samples whose music is moved in time, so that the beats tell when.
+        music_stretch: stage 2: how many times slower or faster moved music is at most; 1 = it keeps its tempo.
     """
 
     prediction_type: str = "v_prediction"
@@ -73,6 +74,7 @@ class ObjectiveConfig:
     snr_power: float | None = None
     motion_noise: float = 0.1
     music_shift: float = 0.0
+    music_stretch: float = 1.0
 
 
 @dataclass

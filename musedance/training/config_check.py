@@ -68,6 +68,7 @@ COMMON = {
     "objective.snr_power": _above(0),
     "objective.motion_noise": _at_least(0),
     "objective.music_shift": _SHARE,
+    "objective.music_stretch": _at_least(1),
     "optim.name": _one_of("adamw", "adamw8bit", "muon"),
     "optim.lr": _above(0),
     "optim.betas": Rule("two numbers from 0 to below 1", lambda value: len(value) == 2 and all(map(_is_beta, value))),

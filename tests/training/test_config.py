@@ -199,6 +199,7 @@ BOUNDS = {
     "objective.snr_power": (["null"], ["0", "inf", "nan"]),
     "objective.motion_noise": (["0"], ["-0.1", "inf"]),
     "objective.music_shift": (["0", "0.5", "1"], ["-0.1", "1.1"]),
+    "objective.music_stretch": (["1", "2"], ["0.9", "inf", "nan"]),
     "optim.name": (["adamw", "adamw8bit", "muon"], ["adam", "sgd", "Muon"]),
     "optim.lr": (["1e-9"], ["0", "-1e-5", "inf", "nan"]),
     "optim.betas": (["[0, 0.999]"], ["[0.9]", "[0.9, 1]", "[-0.1, 0.9]", "[0.9, 0.9, 0.9]", "[]", "[nan, 0.9]"]),

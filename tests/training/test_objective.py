@@ -236,6 +236,21 @@ def test_a_share_of_the_music_is_moved_by_up_to_half_a_segment() -> None:
     assert torch.equal(shift_music(generators(5), positions, 0.0, 12.0)[:, 1:], positions[1:].expand(5, 3))
 
 
+def test_moved_music_can_be_stretched_about_the_middle() -> None:
+    positions = torch.tensor([math.nan, 0.0, 12.0, 24.0])
+    moved = shift_music(generators(900), positions, 0.5, 12.0, 1.5)
+    steady = shift_music(generators(900), positions, 0.5, 12.0)
+    stays = (steady[:, 2] == 12).nonzero()[:, 0]
+    assert 360 < len(stays) < 540 and torch.equal(moved[stays][:, 1:], positions[1:].expand(len(stays), 3))
+    assert torch.allclose(moved[:, 2], steady[:, 2], atol=1e-4)  # the middle is moved as without
+    pace = (moved[:, 3] - moved[:, 1]) / 24
+    assert torch.allclose(moved[:, 3] - moved[:, 2], moved[:, 2] - moved[:, 1], atol=1e-4)
+    goes = torch.ones(900, dtype=torch.bool).index_fill(0, stays, False)
+    counts = torch.histc(pace[goes].log(), 4, -math.log(1.5), math.log(1.5))  # faster as often as slower
+    expected = goes.sum() / 4
+    assert counts.sum() == goes.sum() and ((counts - expected) ** 2 / expected).sum() < 16.3
+
+
 def test_moved_music_leaves_the_other_draws_alone(small_model: Path) -> None:
     latents, networks = clean(SHAPES[1]), Constant()
     inputs = {"motion_latents": clean((6, 5, 2, 4, 4), seed=1), "motion_mask": torch.ones(6, dtype=torch.bool)}
@@ -307,6 +322,7 @@ def test_networks_of_16_bits_get_16_bits_but_the_error_is_of_float32(small_model
         {"noise_offset": -0.1},
         {"motion_noise": math.nan},
         {"music_shift": 1.1},
+        {"music_stretch": 0.9},
     ],
 )
 def test_numbers_that_cannot_be_are_named(wrong: dict[str, float], small_model: Path) -> None:
