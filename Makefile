@@ -73,12 +73,12 @@ $(TINY)/stage2/model/model_index.json: $(TINY)/stage1/model/model_index.json
 		$(TINY_TRAINING) $(TINY_COMPILE) save_dtype=float32
 	$(TRAINED)
 
-# The music that is moved is now stretched too: where it says otherwise than the beats, these lead. The model that this
-# begins with is in float32, since the cached features are those of encoders that were not rounded.
+# Half of the samples have the music of another part of their clip: where it says otherwise than the beats, these lead.
+# The model that this begins with is in float32, as the encoders are that the cached features come from.
 $(TINY)/stage2_beats/model/model_index.json: $(TINY)/stage2/model/model_index.json
 	$(BIN)/python train_stage2.py --config $(TINY_CONFIGS)/stage2.yaml model=$(TINY)/stage2/model \
 		$(TINY_TRAINING) $(TINY_COMPILE) steps=1000 seed=1 optim.lr=1.5e-3 ema_decay=0.998 \
-		objective.music_stretch=1.5 validation.every=1000
+		music_shift=0.5 validation.every=1000
 	$(TRAINED)
 
 tiny-card: $(TINY)/puppets/dataset.json $(TINY)/test/dataset.json $(TINY)/long/dataset.json

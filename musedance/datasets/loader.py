@@ -118,6 +118,7 @@ def make_loader(
     start: int = 0,
     num_workers: int = 0,
     window: int = WINDOW,
+    music_shift: float = 0.0,
     rates: DropRates | None = None,
     spec: ClipSpec | None = None,
     video_backend: Backend = "pyav",
@@ -138,6 +139,7 @@ def make_loader(
         start: batches already taken: see `BucketBatchSampler`.
         num_workers: processes that read.
         window: stage 1's w, frames.
+        music_shift: stage 2's share of samples with another window's music.
         rates: how often conditions are dropped.
         spec: canvas and windows, where they are not to be the model's.
         video_backend: "pyav" or "decord": see `FileReader`.
@@ -157,7 +159,9 @@ def make_loader(
         reader = FileReader(dataset, spec, extractor, video_backend)
     shared: dict[str, Any] = {"split": split, "seed": seed, "max_failure_share": max_failure_share}
     samples: ClipSamples = (
-        Stage1Samples(reader, window=window, **shared) if stage == 1 else Stage2Samples(reader, **shared)
+        Stage1Samples(reader, window=window, **shared)
+        if stage == 1
+        else Stage2Samples(reader, music_shift=music_shift, **shared)
     )
     return ClipLoader(
         samples,

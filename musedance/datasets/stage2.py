@@ -60,11 +60,36 @@ def draw_reference(
     return clip, start + int(generator.integers(spec.num_frames))
 
 
-class Stage2Samples(ClipSamples):
-    """Windows of clips; see `ClipSamples`."""
+def draw_music(start: int, starts: Sequence[int], share: float, generator: np.random.Generator) -> int:
+    """Draw the window whose music is given: a share of the samples has that of another one of the clip.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Music tells the beat too, and a model that has learned to take it from there does not follow other beats. Another
+    window's has the same genre and tempo, and does not tell when. Moving the tokens' times instead teaches nothing:
+    the model tells by them that they were moved (docs/built-in-model.md).
+
+    Args:
+        start: where the sample's own window starts.
+        starts: where all of the clip's windows start.
+        share: 0 to 1.
+        generator: where the numbers come from.
+
+    Returns:
+        Where that window starts; `start` where there is no other one.
+    """
+    others = [other for other in starts if other != start]
+    return int(generator.choice(others)) if others and generator.random() < share else start
+
+
+class Stage2Samples(ClipSamples):
+    """Windows of clips; see `ClipSamples`.
+
+    Args:
+        music_shift: share of the samples that have the music of another window: see `draw_music`.
+    """
+
+    def __init__(self, *args: Any, music_shift: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.music_shift = music_shift
         # Of one canvas, since a cache holds each clip on its own canvas only.
         self._by_source: dict[tuple[str, tuple[int, int]], list[Clip]] = defaultdict(list)
         for clip in self.clips:
@@ -94,6 +119,7 @@ class Stage2Samples(ClipSamples):
             reference = self.reader.pictures(other, [frame])[0]
         target = pictures[start - first :]
         motion = pictures[: start - first] if has_motion else torch.zeros_like(target[: spec.num_motion_frames])
+        heard = draw_music(start, spec.window_starts(clip.num_frames), self.music_shift, generator)
         beats = beats_to_frames(np.array(clip.beats), clip.track_start + start / spec.fps, spec.num_frames, spec.fps)
         return {
             "target": target,
@@ -101,6 +127,6 @@ class Stage2Samples(ClipSamples):
             "motion": motion,
             "reference": reference,
             "text": self.reader.text(clip, window_text(clip, start, spec.num_frames)),
-            "music": self.reader.music(clip, start),
+            "music": self.reader.music(clip, heard),
             "beats": torch.from_numpy(beats),
         }

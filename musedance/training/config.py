@@ -63,8 +63,6 @@ class ObjectiveConfig:
         min_snr_gamma: limit of the min-SNR weights; null = all weights are 1.
         snr_power: weights that grow with the SNR to this power, instead of min-SNR weights; needs v_prediction.
         motion_noise: stage 2: largest deviation of the noise on motion frames.
-        music_shift: stage 2: share of samples whose music is moved in time, so that the beats tell when.
-        music_stretch: stage 2: how many times slower or faster moved music is at most; 1 = it keeps its tempo.
     """
 
     prediction_type: str = "v_prediction"
@@ -73,8 +71,6 @@ class ObjectiveConfig:
     min_snr_gamma: float | None = 5.0
     snr_power: float | None = None
     motion_noise: float = 0.1
-    music_shift: float = 0.0
-    music_stretch: float = 1.0
 
 
 @dataclass
@@ -240,12 +236,14 @@ class Stage2Config(TrainingConfig):
     Attributes:
         modules: what is trained, some of music, beat and motion. The others are not in the network at all, nor in the
             trained folder: the paper's ablation.
+        music_shift: share of samples whose music is that of another part of the clip, so that the beats tell when.
         freeze_spatial: the paper's stage 2; false trains ReferenceNet and spatial weights too.
         frozen_dtype: of the spatial weights, where they are not trained: float32, bfloat16 or float16.
     """
 
     batch_size: int = 2
     modules: list[str] = field(default_factory=lambda: ["music", "beat", "motion"])
+    music_shift: float = 0.0
     freeze_spatial: bool = True
     frozen_dtype: str = "float32"
     lora: LoraConfig = field(default_factory=LoraConfig)

@@ -51,10 +51,6 @@ class Objective:
         for key in ("noise_offset", "motion_noise"):
             if not 0 <= getattr(config, key) < float("inf"):
                 raise InputError(f"objective.{key} is 0 or more, not {getattr(config, key)}")
-        if not 0 <= config.music_shift <= 1:
-            raise InputError(f"objective.music_shift is a share, 0 to 1, not {config.music_shift}")
-        if not 1 <= config.music_stretch < float("inf"):
-            raise InputError(f"objective.music_stretch is 1 or more, not {config.music_stretch}")
         # A copy: add_noise moves its tables to the latents' device, where the pipeline does not look for them.
         self.scheduler, self.config = copy.deepcopy(scheduler), config
 
@@ -82,14 +78,6 @@ class Objective:
         if "motion_latents" in inputs:  # drawn last: a sample has the same noise with and without motion frames
             inputs["motion_latents"] = perturb_motion(
                 generators, inputs["motion_latents"].float(), inputs["motion_mask"], self.config.motion_noise
-            )
-        if "music_positions" in inputs and self.config.music_shift:
-            inputs["music_positions"] = shift_music(
-                generators,
-                inputs["music_positions"],
-                self.config.music_shift,
-                latents.shape[2] / 2,
-                self.config.music_stretch,
             )
         inputs["noisy_latents"] = self.scheduler.add_noise(latents, noise, timesteps)
         prediction = networks(timestep=timesteps, **cast_inputs(inputs, networks)).float()
@@ -186,30 +174,6 @@ def perturb_motion(generators: Sequence[torch.Generator], motion: Tensor, presen
     deviation = most * torch.cat([torch.rand(1, generator=g, device=g.device) for g in generators])
     noise = _normal(generators, motion.shape[1:])
     return motion + (deviation * present)[:, None, None, None, None] * noise
-
-
-def shift_music(
-    generators: Sequence[torch.Generator], positions: Tensor, share: float, most: float, stretch: float = 1.0
-) -> Tensor:
-    """Move a share of the samples' music in time, against frames and beats.
-
-    Music tells the beat too, and a model that has learned to take it from there does not follow other beats. Moved
-    music still has its genre and no longer tells when; stretched, it does not tell how fast either.
-
-    Args:
-        generators: one a sample.
-        positions: `(tokens,)` in frames; NaN, no time, stays so.
-        share: of the samples that are moved, 0 to 1.
-        most: the largest shift either way, in frames: half a segment.
-        stretch: how many times slower or faster it is played at most, around the segment's middle; 1 = neither.
-
-    Returns:
-        `(n, tokens)`.
-    """
-    draws = torch.cat([torch.rand(1, 3, generator=g, device=g.device) for g in generators])
-    moved, shift, pace = draws[:, 0] < share, most * (2 * draws[:, 1] - 1), stretch ** (2 * draws[:, 2] - 1)
-    elsewhere = most + (positions - most) * pace[:, None] + shift[:, None]
-    return torch.where(moved[:, None], elsewhere, positions)
 
 
 def cast_inputs(inputs: Mapping[str, Tensor], networks: nn.Module) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from musedance.datasets.stage1 import WINDOW
 from musedance.errors import InputError
 from musedance.models import MuseDanceNetworks
 from musedance.training.checkpoint import Checkpoints, TrainingState
-from musedance.training.config import Stage1Config, TrainingConfig
+from musedance.training.config import Stage1Config, Stage2Config, TrainingConfig
 from musedance.training.config_file import config_yaml
 from musedance.training.curves import draw_curves
 from musedance.training.data_check import check_clips
@@ -250,6 +250,7 @@ class Trainer:
             video_backend=config.data.video_backend,  # type: ignore[arg-type]
             max_failure_share=config.data.max_failure_share,
             window=config.window if isinstance(config, Stage1Config) else WINDOW,
+            music_shift=config.music_shift if isinstance(config, Stage2Config) else 0.0,
         )
 
     def _load_encoders(self) -> Encoders | None:

@@ -22,7 +22,7 @@ from musedance.datasets.loader import make_loader
 from musedance.datasets.reader import FileReader
 from musedance.datasets.spec import ClipSpec
 from musedance.datasets.stage1 import Stage1Samples, draw_pair
-from musedance.datasets.stage2 import Stage2Samples, draw_reference, draw_window
+from musedance.datasets.stage2 import Stage2Samples, draw_music, draw_reference, draw_window
 from musedance.datasets.window_text import clip_texts, window_text
 from musedance.errors import InputError
 from musedance.media.audio import read_audio
@@ -208,6 +208,30 @@ def test_music_is_what_the_pipeline_hears(stage2: Stage2Samples, tiny_folder: Pa
     extractor = ASTFeatureExtractor.from_pretrained(tiny_folder / "feature_extractor")
     heard = mel_spectrogram(extractor, segment_waveforms(track, timeline, extractor.sampling_rate)[0])
     assert torch.equal(stage2[key].content["music"], heard[0])
+
+
+def test_a_share_of_the_music_is_that_of_another_window(dataset_folder: Path, tiny_folder: Path) -> None:
+    extractor = ASTFeatureExtractor.from_pretrained(tiny_folder / "feature_extractor")
+    reader = FileReader(DatasetFolder(dataset_folder), SPEC, extractor)
+    own, other = Stage2Samples(reader), Stage2Samples(reader, music_shift=1.0)
+    for key in (SampleKey(2, 0), SampleKey(3, 1), SampleKey(4, 2)):
+        clip, steady, moved = own.clips[key.clip], own[key].content, other[key].content
+        for name in ("target", "reference", "motion", "beats"):  # the same draws but for the music
+            assert torch.equal(steady[name], moved[name]), name
+        start = draw_window(50, SPEC, sample_generator(0, Purpose.CONTENT, key)).start
+        elsewhere = [reader.music(clip, at) for at in SPEC.window_starts(50) if at != start]
+        assert sum(torch.equal(moved["music"], one) for one in elsewhere) == 1
+        assert not torch.equal(moved["music"], steady["music"])
+
+
+def test_as_much_music_is_moved_as_was_asked_for() -> None:
+    starts, numbers = [0, 2, 8, 14], generator(0)
+    drawn = np.array([draw_music(8, starts, 0.4, numbers) for _ in range(3000)])
+    assert abs((drawn != 8).mean() - 0.4) < 4 * np.sqrt(0.24 / 3000)
+    counts = np.array([(drawn == other).sum() for other in (0, 2, 14)])
+    assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 13.8  # passed once in a thousand
+    assert {draw_music(8, starts, 0.0, numbers) for _ in range(50)} == {8}
+    assert draw_music(0, [0], 1.0, numbers) == 0  # there is no other window
 
 
 @pytest.mark.parametrize(("num_frames", "starts"), [(50, [0, 2, 8, 14, 20, 26]), (26, [0, 2]), (24, [0]), (23, [])])

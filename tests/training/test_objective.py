@@ -26,7 +26,6 @@ from musedance.training.objective import (
     draw_timesteps,
     min_snr_weights,
     perturb_motion,
-    shift_music,
     snr_power_weights,
 )
 from musedance.training.scheduler import training_scheduler
@@ -222,51 +221,6 @@ def test_motion_noise_leaves_the_other_draws_alone(small_model: Path) -> None:
     assert torch.equal(motion["motion_latents"], clean((6, 5, 2, 4, 4), seed=1))  # the batch itself stays as it was
 
 
-def test_a_share_of_the_music_is_moved_by_up_to_half_a_segment() -> None:
-    positions = torch.tensor([math.nan, 0.0, 1.5, 30.0])
-    moved = shift_music(generators(900), positions, 0.4, 12.0)
-    assert moved.shape == (900, 4) and moved[:, 0].isnan().all()
-    shift = (moved - positions)[:, 1:]
-    assert torch.allclose(shift, shift[:, :1].expand(-1, 3), atol=1e-4)  # all tokens of a sample alike
-    stay = shift[:, 0] == 0
-    assert abs(stay.float().mean() - 0.6) < 4 * math.sqrt(0.24 / 900)
-    counts = torch.histc(shift[~stay, 0], 4, -12, 12)  # uniform: 16.3 is passed once in a thousand
-    expected = counts.sum() / 4
-    assert ((counts - expected) ** 2 / expected).sum() < 16.3 and shift.abs().max() <= 12
-    assert torch.equal(shift_music(generators(5), positions, 0.0, 12.0)[:, 1:], positions[1:].expand(5, 3))
-
-
-def test_moved_music_can_be_stretched_about_the_middle() -> None:
-    positions = torch.tensor([math.nan, 0.0, 12.0, 24.0])
-    moved = shift_music(generators(900), positions, 0.5, 12.0, 1.5)
-    steady = shift_music(generators(900), positions, 0.5, 12.0)
-    stays = (steady[:, 2] == 12).nonzero()[:, 0]
-    assert 360 < len(stays) < 540 and torch.equal(moved[stays][:, 1:], positions[1:].expand(len(stays), 3))
-    assert torch.allclose(moved[:, 2], steady[:, 2], atol=1e-4)  # the middle is moved as without
-    pace = (moved[:, 3] - moved[:, 1]) / 24
-    assert torch.allclose(moved[:, 3] - moved[:, 2], moved[:, 2] - moved[:, 1], atol=1e-4)
-    goes = torch.ones(900, dtype=torch.bool).index_fill(0, stays, False)
-    counts = torch.histc(pace[goes].log(), 4, -math.log(1.5), math.log(1.5))  # faster as often as slower
-    expected = goes.sum() / 4
-    assert counts.sum() == goes.sum() and ((counts - expected) ** 2 / expected).sum() < 16.3
-
-
-def test_moved_music_leaves_the_other_draws_alone(small_model: Path) -> None:
-    latents, networks = clean(SHAPES[1]), Constant()
-    inputs = {"motion_latents": clean((6, 5, 2, 4, 4), seed=1), "motion_mask": torch.ones(6, dtype=torch.bool)}
-    inputs["music_positions"] = torch.tensor([math.nan, 1.0, 2.0])
-    for share in (0.0, 1.0):
-        make_objective(small_model, replace(VELOCITY, music_shift=share))(networks, latents, inputs, SEEDS)
-    still, moved = networks.seen
-    for key in ("noisy_latents", "motion_latents", "timestep"):
-        assert torch.equal(still[key], moved[key]), key
-    assert still["music_positions"].shape == (3,) and moved["music_positions"].shape == (6, 3)
-    half = latents.shape[2] / 2
-    shift = moved["music_positions"][:, 1] - 1
-    assert (shift != 0).all() and shift.abs().max() <= half and len(set(shift.tolist())) == 6
-    assert torch.equal(inputs["music_positions"][1:], torch.tensor([1.0, 2.0]))  # the batch itself stays as it was
-
-
 def test_a_sample_has_the_same_noise_in_any_company(small_model: Path) -> None:
     objective, networks, latents = make_objective(small_model), Constant(), clean(SHAPES[1])
     inputs = {"motion_latents": clean((6, 5, 2, 4, 4), seed=1), "motion_mask": torch.ones(6, dtype=torch.bool)}
@@ -321,8 +275,6 @@ def test_networks_of_16_bits_get_16_bits_but_the_error_is_of_float32(small_model
         {"snr_power": 0.0},
         {"noise_offset": -0.1},
         {"motion_noise": math.nan},
-        {"music_shift": 1.1},
-        {"music_stretch": 0.9},
     ],
 )
 def test_numbers_that_cannot_be_are_named(wrong: dict[str, float], small_model: Path) -> None:
