@@ -71,6 +71,14 @@ def test_accumulation_equals_a_larger_batch(start1, puppet_data, call_training, 
         assert (whole[name] - halves[name]).abs().max() <= 1e-3 * largest + 1e-9, name
 
 
+def test_other_music_of_the_clip_is_heard_if_asked_for(start1, puppet_data, call_training, tmp_path):
+    given = [f"model={start1}", f"data.root={puppet_data}", *QUICK, "steps=3"]
+    for name, shift in (("own", "0"), ("again", "0"), ("other", "1")):
+        assert call_training(2, *given, f"output={tmp_path / name}", f"music_shift={shift}") == 0
+    own, again, other = (losses(tmp_path / name) for name in ("own", "again", "other"))
+    assert own == again and own[-1] != other[-1]
+
+
 def test_a_low_memory_run_trains_lora_only(start1, puppet_data, call_training, tmp_path):
     """16-bit frozen weights, checkpointing, LoRA, from a folder of stage 2; checkpoints hold the LoRA alone."""
     given = [f"data.root={puppet_data}", *QUICK]
