@@ -23,6 +23,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     renewed.add_argument("--model", required=True, metavar="FOLDER", help="pipeline folder")
     renewed.add_argument("--seed", type=int, default=0, metavar="N", help="of the new weights (default: %(default)s)")
 
+    text = "the mean of two models, of which one was trained on from the other"
+    mean = steps.add_parser("mean", help=text, description=text, allow_abbrev=False)
+    mean.add_argument("output", metavar="OUTPUT", help="pipeline folder to make")
+    mean.add_argument("models", nargs=2, metavar="FOLDER", help="pipeline folder; all but UNets is the second one's")
+
     text = "every number of the card, on puppets that the model was not trained on"
     proof = steps.add_parser("prove", help=text, description=text, allow_abbrev=False)
     add_model_options(proof)
@@ -37,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the step with parsed options; its exit code."""
-    return {"base": _base, "renew": _renew, "prove": _prove}[options.step](options)
+    return {"base": _base, "renew": _renew, "mean": _mean, "prove": _prove}[options.step](options)
 
 
 def _base(options: argparse.Namespace) -> int:
@@ -58,6 +63,13 @@ def _renew(options: argparse.Namespace) -> int:
     from musedance.tiny.renew import renew_modules
 
     print(renew_modules(options.model, options.output, options.seed))
+    return 0
+
+
+def _mean(options: argparse.Namespace) -> int:
+    from musedance.tiny.mean import mean_model
+
+    print(mean_model(*options.models, options.output))
     return 0
 
 

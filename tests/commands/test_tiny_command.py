@@ -9,7 +9,7 @@ import pytest
 from musedance.cli import main
 
 
-@pytest.mark.parametrize("command", [(), ("base",), ("renew",), ("prove",)])
+@pytest.mark.parametrize("command", [(), ("base",), ("renew",), ("mean",), ("prove",)])
 def test_help(capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["tiny", *command, "--help"])
@@ -22,7 +22,7 @@ def test_help_loads_nothing_heavy() -> None:
     code = f"""
 import sys
 from musedance.cli import main
-for step in ("base", "renew", "prove"):
+for step in ("base", "renew", "mean", "prove"):
     try:
         main(["tiny", step, "--help"])
     except SystemExit as end:
@@ -46,6 +46,9 @@ print("LOADED", sorted(set({heavy!r}) & set(sys.modules)))
         (["renew", "new"], "--model"),
         (["renew", "new", "--model", "nowhere"], "nowhere"),
         (["renew", "there", "--model", "nowhere"], "exists already"),
+        (["mean", "new", "nowhere"], "FOLDER"),
+        (["mean", "new", "nowhere", "nowhere"], "nowhere"),
+        (["mean", "there", "nowhere", "nowhere"], "exists already"),
         (["prove", "--learned", "nowhere", "--test", "nowhere", "--output", "new"], "nowhere"),
         (["prove", "--learned", "a", "--test", "b", "--output", "new", "--steps", "0"], "steps"),
     ],
