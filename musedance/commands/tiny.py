@@ -69,7 +69,8 @@ def _renew(options: argparse.Namespace) -> int:
 def _mean(options: argparse.Namespace) -> int:
     from musedance.tiny.mean import mean_model
 
-    print(mean_model(*options.models, options.output))
+    first, second = options.models
+    print(mean_model(first, second, options.output))
     return 0
 
 
