@@ -64,8 +64,8 @@ def draw_music(start: int, starts: Sequence[int], share: float, generator: np.ra
     """Draw the window whose music is given: a share of the samples has that of another one of the clip.
 
     Music tells the beat too, and a model that has learned to take it from there does not follow other beats. Another
-    window's has the same genre and tempo, and does not tell when. Moving the tokens' times instead teaches nothing:
-    the model tells by them that they were moved (docs/built-in-model.md).
+    window's has the same genre and tempo, and does not tell when. Moving the tokens' times instead does not last:
+    the model learns to see through it (docs/built-in-model.md).
 
     Args:
         start: where the sample's own window starts.
