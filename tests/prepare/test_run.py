@@ -136,19 +136,24 @@ def test_two_kills_on_the_way_leave_no_trace(
         command = [sys.executable, "-m", "musedance", "prepare", str(videos), str(output), *arguments]
         return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
-    def kill_when(pattern: str, count: int) -> None:
+    def kill_when(pattern: str) -> int:
+        """Kill a run once there is such a file; how many videos are done then."""
         process = start()
         end = time.monotonic() + 300
-        while len(list(output.glob(pattern))) < count and process.poll() is None and time.monotonic() < end:
+        while not list(output.glob(pattern)) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
-        assert len(list(output.glob(pattern))) >= count
+        assert list(output.glob(pattern))
         assert not (output / "dataset.json").exists()
+        return len(list(output.glob(".prepare/videos/*.json")))
 
-    kill_when(".prepare/clips/*-0001.mp4", 1)  # in the middle of a video
-    assert not list(output.glob(".prepare/videos/*.json"))
-    kill_when(".prepare/videos/*.json", 1)
+    for _ in range(5):  # on a busy machine a kill may come so late that another video is done: then once more
+        shutil.rmtree(output, ignore_errors=True)
+        states = kill_when(".prepare/clips/*-0001.mp4"), kill_when(".prepare/videos/*.json")
+        if states == (0, 1):
+            break
+    assert states == (0, 1)  # in the middle of the first video, and after it
     (record,) = output.glob(".prepare/videos/*.json")
     done = [record, *output.glob(".prepare/clips/a-*.mp4")]
     times = [path.stat().st_mtime_ns for path in done]
