@@ -175,7 +175,8 @@ def test_snr_power_weights_in_closed_form(power: float, small_model: Path) -> No
     halfway = int((alphas / (1 - alphas) - 0.49).abs().argmin())
     assert (weights[halfway] / weights[0]).item() == pytest.approx((0.5 / 1.01) ** power, rel=0.01)
     losses = objective(Constant(), latents, {}, SEEDS)
-    torch.testing.assert_close(losses.weighted.double(), (weights[losses.timesteps] * losses.per_sample).mean())
+    expected = (weights[losses.timesteps] * losses.per_sample).mean()
+    torch.testing.assert_close(losses.weighted, expected.float())  # CPUs differ in the last bits of a float32 sum
 
 
 def test_timesteps_are_uniform() -> None:
